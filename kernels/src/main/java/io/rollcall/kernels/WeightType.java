@@ -1,0 +1,32 @@
+package io.rollcall.kernels;
+
+/** How a weight is stored. Arithmetic is always in f32. */
+public enum WeightType {
+  F32(32),
+  F16(16),
+  BF16(16),
+  /** Symmetric 8-bit integers in groups of {@link #GROUP} along a row, one f16 scale a group. */
+  INT8(8);
+
+  /** Elements that share a scale in a quantised row. */
+  public static final int GROUP = 32;
+
+  private final int bits;
+
+  WeightType(int bits) {
+    this.bits = bits;
+  }
+
+  public boolean quantised() {
+    return this == INT8;
+  }
+
+  /**
+   * Bytes that {@code elements} weights take at this precision: elements x bits / 8, plus 2 bytes
+   * for each group of 32 where quantised. Padding that a provider adds is not counted.
+   */
+  public long bytes(long elements) {
+    long packed = elements * bits / 8;
+    return quantised() ? packed + 2 * ((elements + GROUP - 1) / GROUP) : packed;
+  }
+}
