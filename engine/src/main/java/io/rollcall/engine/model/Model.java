@@ -1,0 +1,41 @@
+package io.rollcall.engine.model;
+
+import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.text.PromptTemplate;
+import io.rollcall.engine.text.TextTokenizer;
+import io.rollcall.kernels.WeightType;
+
+/**
+ * A loaded model: immutable, shared by every task of a process.
+ *
+ * @param name how the user named it
+ * @param digest hex SHA-256 over the checkpoint's config and weights; what a profile is tied to
+ * @param weightType precision of the feed-forward weights
+ * @param template the template used where none is asked for
+ */
+public record Model(
+    String name,
+    String digest,
+    ModelConfig config,
+    WeightType weightType,
+    ModelWeights weights,
+    TextTokenizer tokenizer,
+    PromptTemplate template)
+    implements AutoCloseable {
+
+  /**
+   * Loads a checkpoint.
+   *
+   * @param weights how feed-forward weights are held: BF16 keeps every tensor as stored (f32 and f16
+   *     checkpoints too), INT8 quantises gate, up and down
+   * @throws io.rollcall.engine.UserException for a missing, truncated or unsupported part
+   */
+  public static Model load(ModelFiles files, WeightType weights) {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public void close() {
+    tokenizer.close();
+  }
+}

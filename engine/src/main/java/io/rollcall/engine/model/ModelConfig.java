@@ -1,0 +1,38 @@
+package io.rollcall.engine.model;
+
+import io.rollcall.kernels.Activation;
+import io.rollcall.kernels.AttentionShape;
+import java.util.Set;
+
+/**
+ * Shape and constants of a decoder-only gated-MLP transformer, read from config.json.
+ *
+ * @param architecture config.json's {@code model_type}
+ * @param hiddenSize d
+ * @param intermediateSize f
+ * @param context positions the model was trained for
+ * @param bosToken first token of a text, or -1
+ * @param endTokens any of these ends a generation (generation_config.json wins over config.json)
+ */
+public record ModelConfig(
+    String architecture,
+    int layers,
+    int hiddenSize,
+    int intermediateSize,
+    int heads,
+    int kvHeads,
+    int headSize,
+    int vocabulary,
+    int context,
+    float normEpsilon,
+    Rope rope,
+    Activation activation,
+    boolean tiedEmbeddings,
+    int bosToken,
+    Set<Integer> endTokens) {
+
+  /** Attention over a cache whose slots hold {@code slotContext} positions. */
+  public AttentionShape attention(int slotContext) {
+    return new AttentionShape(heads, kvHeads, headSize, slotContext);
+  }
+}
