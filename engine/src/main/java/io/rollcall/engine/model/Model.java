@@ -37,13 +37,17 @@ public record Model(
     ModelConfig config = ModelConfig.read(files);
     Checkpoint checkpoint = Checkpoint.open(files);
     CompletableFuture<String> digest = CompletableFuture.supplyAsync(checkpoint::digest);
-    ModelWeights loaded =
-        new WeightLoader(checkpoint, config, weights).load();
-    Manifest.read(files).ifPresent(manifest -> manifest.check(files, digest.join()));
     TextTokenizer tokenizer = TextTokenizer.load(files);
-    PromptTemplate template = PromptTemplate.defaultOf(files, tokenizer);
-    return new Model(
-        files.name(), digest.join(), config, weights, loaded, tokenizer, template);
+    try {
+      PromptTemplate template = PromptTemplate.defaultOf(files, tokenizer);
+      ModelWeights loaded = new WeightLoader(checkpoint, config, weights).load();
+      Manifest.read(files).ifPresent(manifest -> manifest.check(files, digest.join()));
+      return new Model(
+          files.name(), digest.join(), config, weights, loaded, tokenizer, template);
+    } catch (RuntimeException e) {
+      tokenizer.close();
+      throw e;
+    }
   }
 
   @Override
