@@ -1,0 +1,59 @@
+package io.rollcall.engine.sparsity;
+
+import java.io.Serializable;
+
+/**
+ * Thresholds of one model and method, with how they were found: one JSON file.
+ *
+ * @param modelDigest of the model they belong to
+ * @param thresholds [bucket][layer]; the last bucket serves every larger one; empty for dense
+ * @param sparsity what was asked for
+ * @param calibration corpus, its size, the densities and quality measured
+ */
+public record SparsityProfile(
+    String modelDigest,
+    Method method,
+    UnionStrategy union,
+    double sparsity,
+    float[][] thresholds,
+    Calibration calibration)
+    implements Serializable {
+
+  /**
+   * @param corpus where the prompts came from
+   * @param prompts how many
+   * @param positions decode positions seen
+   * @param ownDensity [bucket][layer] measured
+   * @param unionDensity [bucket][layer] measured
+   */
+  public record Calibration(
+      String corpus, int prompts, long positions, double[][] ownDensity, double[][] unionDensity)
+      implements Serializable {}
+
+  public static SparsityProfile dense(String modelDigest) {
+    return new SparsityProfile(
+        modelDigest, Method.DENSE, new UnionStrategy.Own(), 0, new float[0][], null);
+  }
+
+  /**
+   * @param name where it came from, for messages
+   * @throws io.rollcall.engine.UserException when it is not a profile
+   */
+  public static SparsityProfile fromJson(String json, String name) {
+    throw new UnsupportedOperationException();
+  }
+
+  public String toJson() {
+    throw new UnsupportedOperationException();
+  }
+
+  /** @throws io.rollcall.engine.UserException when the profile is another model's */
+  public void requireModel(String digest, String modelName) {
+    throw new UnsupportedOperationException();
+  }
+
+  /** Threshold of a layer for a step of the bucket. */
+  public float threshold(int bucket, int layer) {
+    return thresholds[Math.min(bucket, thresholds.length - 1)][layer];
+  }
+}
