@@ -1,9 +1,10 @@
 package io.rollcall.engine.sparsity;
 
 import io.rollcall.engine.UserException;
+import java.io.Serializable;
 
 /** Which feed-forward rows a batch loads in a step, and who uses them. */
-public sealed interface UnionStrategy {
+public sealed interface UnionStrategy extends Serializable {
 
   /** Load the union; each sequence uses only the rows it called. */
   record Own() implements UnionStrategy {
