@@ -1,14 +1,15 @@
 package io.rollcall.engine.sparsity;
 
+import io.rollcall.engine.UserException;
 import java.io.Serializable;
 
 /**
- * Thresholds of one model and method, with how they were found: one JSON file.
+ * Thresholds of one model and method, with how they were found: one JSON file ({@link ProfileJson}).
  *
  * @param modelDigest of the model they belong to
  * @param thresholds [bucket][layer]; the last bucket serves every larger one; empty for dense
  * @param sparsity what was asked for
- * @param calibration corpus, its size, the densities and quality measured
+ * @param calibration corpus, its size, the densities measured; null where unknown
  */
 public record SparsityProfile(
     String modelDigest,
@@ -24,11 +25,17 @@ public record SparsityProfile(
    * @param prompts how many
    * @param positions decode positions seen
    * @param ownDensity [bucket][layer] measured
-   * @param unionDensity [bucket][layer] measured
+   * @param unionDensity [bucket][layer] measured with the bucket full
    */
   public record Calibration(
       String corpus, int prompts, long positions, double[][] ownDensity, double[][] unionDensity)
       implements Serializable {}
+
+  public SparsityProfile {
+    if (method.sparse() && thresholds.length == 0) {
+      throw new UserException("a profile of " + method + " needs thresholds");
+    }
+  }
 
   public static SparsityProfile dense(String modelDigest) {
     return new SparsityProfile(
@@ -37,19 +44,25 @@ public record SparsityProfile(
 
   /**
    * @param name where it came from, for messages
-   * @throws io.rollcall.engine.UserException when it is not a profile
+   * @throws UserException when it is not a profile
    */
   public static SparsityProfile fromJson(String json, String name) {
-    throw new UnsupportedOperationException();
+    return ProfileJson.read(json, name);
   }
 
   public String toJson() {
-    throw new UnsupportedOperationException();
+    return ProfileJson.write(this);
   }
 
-  /** @throws io.rollcall.engine.UserException when the profile is another model's */
+  /** @throws UserException when the profile is another model's */
   public void requireModel(String digest, String modelName) {
-    throw new UnsupportedOperationException();
+    if (!modelDigest.equals(digest)) {
+      throw new UserException(
+          String.format(
+              "the profile belongs to the model with digest %s and '%s' has digest %s; calibrate a"
+                  + " profile for this model",
+              modelDigest, modelName, digest));
+    }
   }
 
   /** Threshold of a layer for a step of the bucket. */
