@@ -20,6 +20,10 @@ public final class BudgetSelector {
     if (count <= budget) {
       return;
     }
+    if (budget == 0) {
+      union.clear();
+      return;
+    }
     for (int i = 0; i < count; i++) {
       candidates[i] = energy[union.row(i)];
     }
