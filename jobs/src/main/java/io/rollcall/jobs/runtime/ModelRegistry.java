@@ -1,0 +1,71 @@
+package io.rollcall.jobs.runtime;
+
+import io.rollcall.engine.model.Model;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.Function;
+import org.apache.hadoop.conf.Configuration;
+
+/**
+ * The models of this process: each is loaded by the first task that asks for it and shared by all.
+ * {@link RollcallPlugin} releases them with the executor; without the plugin they live as long as the
+ * process.
+ */
+public final class ModelRegistry implements AutoCloseable {
+  private static final ModelRegistry PROCESS = new ModelRegistry();
+
+  private final Map<ModelSource, CompletableFuture<Model>> models = new HashMap<>();
+
+  /** The registry that all tasks of this process share. */
+  public static ModelRegistry process() {
+    return PROCESS;
+  }
+
+  /** @throws io.rollcall.engine.UserException as {@link Model#load} does */
+  public Model model(ModelSource source, Configuration configuration) {
+    return model(source, key -> Model.load(key.files(configuration), key.weights()));
+  }
+
+  Model model(ModelSource source, Function<ModelSource, Model> loader) {
+    CompletableFuture<Model> mine = new CompletableFuture<>();
+    CompletableFuture<Model> model;
+    synchronized (models) {
+      model = models.computeIfAbsent(source, key -> mine);
+    }
+    if (model == mine) {
+      load(source, loader, mine);
+    }
+    try {
+      return model.join();
+    } catch (CompletionException e) {
+      if (e.getCause() instanceof RuntimeException cause) {
+        throw cause;
+      }
+      throw e;
+    }
+  }
+
+  private void load(
+      ModelSource source, Function<ModelSource, Model> loader, CompletableFuture<Model> future) {
+    try {
+      future.complete(loader.apply(source));
+    } catch (Throwable e) {
+      // A later task may try again: what failed may have been the file system.
+      synchronized (models) {
+        models.remove(source);
+      }
+      future.completeExceptionally(e);
+    }
+  }
+
+  /** Releases every model. Tasks that still use one must have ended. */
+  @Override
+  public void close() {
+    synchronized (models) {
+      models.values().forEach(model -> model.thenAccept(Model::close));
+      models.clear();
+    }
+  }
+}
