@@ -6,7 +6,7 @@ import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.jobs.output.Tables;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
-import io.rollcall.jobs.runtime.Templates;
+import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
 import java.util.Iterator;
 import org.apache.hadoop.conf.Configuration;
@@ -30,7 +30,7 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
       ModelSource model,
       SparsityPlan plan,
       Decoding decoding,
-      Templates.Source template,
+      TemplateSource template,
       SerializableConfiguration configuration,
       int keptColumns)
       implements Serializable {}
@@ -48,13 +48,14 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
     TaskContext task = TaskContext.get();
     Work work = broadcast.value();
     Configuration configuration = work.configuration().value();
-    Model model = ModelRegistry.process().model(work.model(), configuration);
+    ModelRegistry.Loaded loaded = ModelRegistry.process().model(work.model(), configuration);
+    Model model = loaded.model();
     PromptFeed feed = new PromptFeed(rows, work.keptColumns(), task);
     Generator generator =
         new Generator(
             model,
             work.plan(),
-            Templates.resolve(work.template(), model),
+            work.template().of(loaded),
             work.decoding().options(model.config()),
             task.cpus(),
             feed);

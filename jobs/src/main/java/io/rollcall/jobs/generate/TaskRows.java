@@ -81,7 +81,7 @@ final class TaskRows implements Iterator<Row> {
 
   private void finish() {
     List<LayerStatistics> all = generator.statistics();
-    totals = totals.plus(generator.times(), all, Device.describe());
+    totals = totals.plus(generator.times(), all, Device.describe(generator.device()));
     accumulator.add(totals);
     report();
     generator.close();

@@ -12,9 +12,13 @@ public final class Device {
 
   private Device() {}
 
-  /** For run records: {@code cpu: MODEL, N cores}. */
-  public static String describe() {
-    return CPU;
+  /**
+   * For run records.
+   *
+   * @param kernels the engine's word for what computes
+   */
+  public static String describe(String kernels) {
+    return CPU + ", " + kernels;
   }
 
   private static String cpu() {

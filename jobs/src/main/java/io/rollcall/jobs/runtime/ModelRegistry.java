@@ -1,5 +1,6 @@
 package io.rollcall.jobs.runtime;
 
+import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.model.Model;
 import java.util.HashMap;
 import java.util.Map;
@@ -16,7 +17,10 @@ import org.apache.hadoop.conf.Configuration;
 public final class ModelRegistry implements AutoCloseable {
   private static final ModelRegistry PROCESS = new ModelRegistry();
 
-  private final Map<ModelSource, CompletableFuture<Model>> models = new HashMap<>();
+  private final Map<ModelSource, CompletableFuture<Loaded>> models = new HashMap<>();
+
+  /** A model and the files it came from, which prompt templates are read out of. */
+  public record Loaded(Model model, ModelFiles files) {}
 
   /** The registry that all tasks of this process share. */
   public static ModelRegistry process() {
@@ -24,21 +28,26 @@ public final class ModelRegistry implements AutoCloseable {
   }
 
   /** @throws io.rollcall.engine.UserException as {@link Model#load} does */
-  public Model model(ModelSource source, Configuration configuration) {
-    return model(source, key -> Model.load(key.files(configuration), key.weights()));
+  public Loaded model(ModelSource source, Configuration configuration) {
+    return model(
+        source,
+        key -> {
+          ModelFiles files = key.files(configuration);
+          return new Loaded(Model.load(files, key.weights()), files);
+        });
   }
 
-  Model model(ModelSource source, Function<ModelSource, Model> loader) {
-    CompletableFuture<Model> mine = new CompletableFuture<>();
-    CompletableFuture<Model> model;
+  Loaded model(ModelSource source, Function<ModelSource, Loaded> loader) {
+    CompletableFuture<Loaded> mine = new CompletableFuture<>();
+    CompletableFuture<Loaded> loaded;
     synchronized (models) {
-      model = models.computeIfAbsent(source, key -> mine);
+      loaded = models.computeIfAbsent(source, key -> mine);
     }
-    if (model == mine) {
+    if (loaded == mine) {
       load(source, loader, mine);
     }
     try {
-      return model.join();
+      return loaded.join();
     } catch (CompletionException e) {
       if (e.getCause() instanceof RuntimeException cause) {
         throw cause;
@@ -48,7 +57,7 @@ public final class ModelRegistry implements AutoCloseable {
   }
 
   private void load(
-      ModelSource source, Function<ModelSource, Model> loader, CompletableFuture<Model> future) {
+      ModelSource source, Function<ModelSource, Loaded> loader, CompletableFuture<Loaded> future) {
     try {
       future.complete(loader.apply(source));
     } catch (Throwable e) {
@@ -64,7 +73,7 @@ public final class ModelRegistry implements AutoCloseable {
   @Override
   public void close() {
     synchronized (models) {
-      models.values().forEach(model -> model.thenAccept(Model::close));
+      models.values().forEach(loading -> loading.thenAccept(loaded -> loaded.model().close()));
       models.clear();
     }
   }
