@@ -2,10 +2,14 @@ package io.rollcall.engine.checkpoint;
 
 import io.rollcall.engine.UserException;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.util.List;
 
-/** The files of one Hugging Face checkpoint directory, wherever they lie. */
+/** The files of one Hugging Face checkpoint directory, wherever they lie. Safe for concurrent use. */
 public interface ModelFiles {
+
+  /** What the name of a model that ships inside the engine's jar begins with. */
+  String BUILTIN = "builtin:";
 
   /** How the user named the model: a path or {@code builtin:summarizer-20m}. */
   String name();
@@ -29,5 +33,30 @@ public interface ModelFiles {
 
   default boolean has(String file) {
     return list().contains(file);
+  }
+
+  /**
+   * The model a user named.
+   *
+   * @param spec {@code builtin:NAME} or a local directory
+   * @throws UserException when there is no such model
+   */
+  static ModelFiles locate(String spec) {
+    return spec.startsWith(BUILTIN)
+        ? builtin(spec.substring(BUILTIN.length()))
+        : directory(Path.of(spec));
+  }
+
+  /** @throws UserException when it is no directory or has no config.json */
+  static ModelFiles directory(Path directory) {
+    return DirectoryFiles.open(directory);
+  }
+
+  /**
+   * @param name without {@link #BUILTIN}
+   * @throws UserException naming the models there are
+   */
+  static ModelFiles builtin(String name) {
+    return BuiltinFiles.open(name);
   }
 }

@@ -1,9 +1,12 @@
 package io.rollcall.engine.model;
 
+import io.rollcall.engine.checkpoint.Checkpoint;
+import io.rollcall.engine.checkpoint.Manifest;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.text.PromptTemplate;
 import io.rollcall.engine.text.TextTokenizer;
 import io.rollcall.kernels.WeightType;
+import java.util.concurrent.CompletableFuture;
 
 /**
  * A loaded model: immutable, shared by every task of a process.
@@ -31,7 +34,16 @@ public record Model(
    * @throws io.rollcall.engine.UserException for a missing, truncated or unsupported part
    */
   public static Model load(ModelFiles files, WeightType weights) {
-    throw new UnsupportedOperationException();
+    ModelConfig config = ModelConfig.read(files);
+    Checkpoint checkpoint = Checkpoint.open(files);
+    CompletableFuture<String> digest = CompletableFuture.supplyAsync(checkpoint::digest);
+    ModelWeights loaded =
+        new WeightLoader(checkpoint, config, weights).load();
+    Manifest.read(files).ifPresent(manifest -> manifest.check(files, digest.join()));
+    TextTokenizer tokenizer = TextTokenizer.load(files);
+    PromptTemplate template = PromptTemplate.defaultOf(files, tokenizer);
+    return new Model(
+        files.name(), digest.join(), config, weights, loaded, tokenizer, template);
   }
 
   @Override

@@ -1,5 +1,7 @@
 package io.rollcall.engine.model;
 
+import io.rollcall.engine.checkpoint.JsonFile;
+import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.kernels.Activation;
 import io.rollcall.kernels.AttentionShape;
 import java.util.Set;
@@ -30,6 +32,16 @@ public record ModelConfig(
     boolean tiedEmbeddings,
     int bosToken,
     Set<Integer> endTokens) {
+
+  /**
+   * Reads config.json, and generation_config.json for the tokens that end a generation.
+   *
+   * @throws io.rollcall.engine.UserException naming the field that is missing or unsupported
+   */
+  public static ModelConfig read(ModelFiles files) {
+    JsonFile config = JsonFile.read(files, "config.json");
+    return Architecture.of(config).config(config, SpecialTokens.read(files, config));
+  }
 
   /** Attention over a cache whose slots hold {@code slotContext} positions. */
   public AttentionShape attention(int slotContext) {
