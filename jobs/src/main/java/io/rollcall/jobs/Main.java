@@ -1,2 +1,15 @@
 package io.rollcall.jobs;
-public final class Main { public static void main(String[] a){ System.out.println(java.util.Arrays.toString(a)+" "+System.getProperty("java.version")+" "+ModuleLayer.boot().findModule("jdk.incubator.vector")+new org.apache.spark.SparkConf().toDebugString()+Runtime.getRuntime().maxMemory()); System.exit(a.length);} }
+
+import io.rollcall.jobs.command.RollcallCommand;
+
+/** Entry point for spark-submit: {@code --class io.rollcall.jobs.Main rollcall-jobs.jar COMMAND}. */
+public final class Main {
+  private Main() {}
+
+  public static void main(String[] arguments) {
+    int status = RollcallCommand.run(arguments);
+    if (status != 0) {
+      System.exit(status);
+    }
+  }
+}
