@@ -9,6 +9,9 @@ import jdk.incubator.vector.VectorShuffle;
  * vectors and adds lane l to lane l ^ h, for h = L/2, …, 2, 1. Every sum is made by the same tree
  * whichever vector it comes from (addition commutes to the bit). reduceLanes is not used: its order
  * is unspecified, and a slow sequence on JDK 17.
+ *
+ * <p>A level is a loop over memory in a method of its own: the whole tree in one method is more than
+ * JDK 17's compiler inlines.
  */
 final class LaneSums {
   private static final int L = Lanes.COUNT;
@@ -35,53 +38,52 @@ final class LaneSums {
     return VectorShuffle.fromOp(Lanes.FLOATS, i -> (i ^ half) % L);
   }
 
-  /** Lane i of the result is the sum of the vector at {@code at + i L}, i in [0, L). */
-  static FloatVector add(float[] s, int at) {
-    if (L == 16) {
-      return add16(s, at);
+  /** From {@code vectors} (a multiple of L) at the front of s to their sums at the front of s. */
+  static void add(float[] s, int vectors) {
+    if (L >= 16) {
+      level8(s, vectors / (L / 8));
     }
-    return L == 8 ? add8(s, at) : add4(s, at);
+    if (L >= 8) {
+      level4(s, vectors / (L / 4));
+    }
+    level2(s, vectors / (L / 2));
+    level1(s, vectors / L);
   }
 
-  private static FloatVector add16(float[] s, int at) {
-    return level1(
-        level2(
-            level4(pair16(s, at, 0), pair16(s, at, 4)), level4(pair16(s, at, 2), pair16(s, at, 6))),
-        level2(
-            level4(pair16(s, at, 1), pair16(s, at, 5)),
-            level4(pair16(s, at, 3), pair16(s, at, 7))));
+  // Result v of a level is made of vectors i and i + h, where i counts up and skips every second h.
+
+  private static void level8(float[] s, int results) {
+    for (int v = 0; v < results; v++) {
+      int i = v + (v & -8);
+      FloatVector a = Lanes.load(s, i * L);
+      FloatVector b = Lanes.load(s, (i + 8) * L);
+      a.blend(b, UPPER8).add(b.blend(a, UPPER8).rearrange(SWAP8)).intoArray(s, v * L);
+    }
   }
 
-  private static FloatVector pair16(float[] s, int at, int i) {
-    FloatVector a = Lanes.load(s, at + i * L);
-    FloatVector b = Lanes.load(s, at + (i + 8) * L);
-    return a.blend(b, UPPER8).add(b.blend(a, UPPER8).rearrange(SWAP8));
+  private static void level4(float[] s, int results) {
+    for (int v = 0; v < results; v++) {
+      int i = v + (v & -4);
+      FloatVector a = Lanes.load(s, i * L);
+      FloatVector b = Lanes.load(s, (i + 4) * L);
+      a.blend(b, UPPER4).add(b.blend(a, UPPER4).rearrange(SWAP4)).intoArray(s, v * L);
+    }
   }
 
-  private static FloatVector add8(float[] s, int at) {
-    return level1(
-        level2(quad8(s, at, 0), quad8(s, at, 2)), level2(quad8(s, at, 1), quad8(s, at, 3)));
+  private static void level2(float[] s, int results) {
+    for (int v = 0; v < results; v++) {
+      int i = v + (v & -2);
+      FloatVector a = Lanes.load(s, i * L);
+      FloatVector b = Lanes.load(s, (i + 2) * L);
+      a.blend(b, UPPER2).add(b.blend(a, UPPER2).rearrange(SWAP2)).intoArray(s, v * L);
+    }
   }
 
-  private static FloatVector quad8(float[] s, int at, int i) {
-    return level4(Lanes.load(s, at + i * L), Lanes.load(s, at + (i + 4) * L));
-  }
-
-  private static FloatVector add4(float[] s, int at) {
-    return level1(
-        level2(Lanes.load(s, at), Lanes.load(s, at + 2 * L)),
-        level2(Lanes.load(s, at + L), Lanes.load(s, at + 3 * L)));
-  }
-
-  private static FloatVector level4(FloatVector a, FloatVector b) {
-    return a.blend(b, UPPER4).add(b.blend(a, UPPER4).rearrange(SWAP4));
-  }
-
-  private static FloatVector level2(FloatVector a, FloatVector b) {
-    return a.blend(b, UPPER2).add(b.blend(a, UPPER2).rearrange(SWAP2));
-  }
-
-  private static FloatVector level1(FloatVector a, FloatVector b) {
-    return a.blend(b, UPPER1).add(b.blend(a, UPPER1).rearrange(SWAP1));
+  private static void level1(float[] s, int results) {
+    for (int v = 0; v < results; v++) {
+      FloatVector a = Lanes.load(s, 2 * v * L);
+      FloatVector b = Lanes.load(s, (2 * v + 1) * L);
+      a.blend(b, UPPER1).add(b.blend(a, UPPER1).rearrange(SWAP1)).intoArray(s, v * L);
+    }
   }
 }

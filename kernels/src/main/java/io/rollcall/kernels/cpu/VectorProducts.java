@@ -47,20 +47,9 @@ final class VectorProducts {
           }
         }
       }
+      LaneSums.add(sums, tile * DotTiles.PANEL);
       for (int i = 0; i < tile; i++, b++) {
-        storeSums(sums, i * DotTiles.PANEL * L, rows, y, yAt + b * yStride);
-      }
-    }
-  }
-
-  private static void storeSums(float[] sums, int at, int rows, float[] y, int to) {
-    for (int r = 0; r < rows; r += L) {
-      FloatVector lanes = LaneSums.add(sums, at + r * L);
-      if (rows - r >= L) {
-        lanes.intoArray(y, to + r);
-      } else {
-        lanes.intoArray(sums, at + r * L);
-        System.arraycopy(sums, at + r * L, y, to + r, rows - r);
+        System.arraycopy(sums, i * DotTiles.PANEL, y, yAt + b * yStride, rows);
       }
     }
   }
