@@ -1,5 +1,6 @@
 package io.rollcall.engine.model;
 
+import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.Checkpoint;
 import io.rollcall.engine.checkpoint.Manifest;
 import io.rollcall.engine.checkpoint.ModelFiles;
@@ -7,6 +8,7 @@ import io.rollcall.engine.text.PromptTemplate;
 import io.rollcall.engine.text.TextTokenizer;
 import io.rollcall.kernels.WeightType;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 
 /**
  * A loaded model: immutable, shared by every task of a process.
@@ -31,19 +33,31 @@ public record Model(
    *
    * @param weights how feed-forward weights are held: BF16 keeps every tensor as stored (f32 and f16
    *     checkpoints too), INT8 quantises gate, up and down
-   * @throws io.rollcall.engine.UserException for a missing, truncated or unsupported part
+   * @throws UserException for a missing, truncated or unsupported part
    */
   public static Model load(ModelFiles files, WeightType weights) {
     ModelConfig config = ModelConfig.read(files);
     Checkpoint checkpoint = Checkpoint.open(files);
     CompletableFuture<String> digest = CompletableFuture.supplyAsync(checkpoint::digest);
-    ModelWeights loaded =
-        new WeightLoader(checkpoint, config, weights).load();
-    Manifest.read(files).ifPresent(manifest -> manifest.check(files, digest.join()));
     TextTokenizer tokenizer = TextTokenizer.load(files);
-    PromptTemplate template = PromptTemplate.defaultOf(files, tokenizer);
-    return new Model(
-        files.name(), digest.join(), config, weights, loaded, tokenizer, template);
+    try {
+      PromptTemplate template = PromptTemplate.defaultOf(files, tokenizer);
+      ModelWeights loaded = new WeightLoader(checkpoint, config, weights).load();
+      String found = finished(digest);
+      Manifest.read(files).ifPresent(manifest -> manifest.check(files, found));
+      return new Model(files.name(), found, config, weights, loaded, tokenizer, template);
+    } catch (RuntimeException e) {
+      tokenizer.close();
+      throw e;
+    }
+  }
+
+  private static String finished(CompletableFuture<String> digest) {
+    try {
+      return digest.join();
+    } catch (CompletionException e) {
+      throw e.getCause() instanceof UserException told ? told : e;
+    }
   }
 
   @Override

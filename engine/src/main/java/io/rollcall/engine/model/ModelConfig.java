@@ -1,5 +1,6 @@
 package io.rollcall.engine.model;
 
+import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.JsonFile;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.kernels.Activation;
@@ -36,10 +37,16 @@ public record ModelConfig(
   /**
    * Reads config.json, and generation_config.json for the tokens that end a generation.
    *
-   * @throws io.rollcall.engine.UserException naming the field that is missing or unsupported
+   * @throws UserException naming the field that is missing or unsupported
    */
   public static ModelConfig read(ModelFiles files) {
     JsonFile config = JsonFile.read(files, "config.json");
+    if (config.has("quantization_config")) {
+      throw new UserException(
+          "model '" + files.name()
+              + "' is quantised (quantization_config in config.json); use its original weights and"
+              + " --weights");
+    }
     return Architecture.of(config).config(config, SpecialTokens.read(files, config));
   }
 

@@ -75,7 +75,6 @@ final class JinjaTemplate {
         LegacyOverrides.newBuilder()
             .withEvaluateMapKeys(true)
             .withIterateOverMapKeys(true)
-            .withUsePyishObjectMapper(true)
             .withUseNaturalOperatorPrecedence(true)
             .withParseWhitespaceControlStrictly(true)
             .withUseTrimmingForNotesAndExpressions(true)

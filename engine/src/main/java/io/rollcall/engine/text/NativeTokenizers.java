@@ -41,6 +41,7 @@ final class NativeTokenizers {
       thread.setContextClassLoader(TokenizersLibrary.class.getClassLoader());
       set(previous, "ai.djl.offline", "true");
       set(previous, "ENGINE_CACHE_DIR", directory.toString());
+      set(previous, "jna.tmpdir", directory.toString());
       LibUtils.checkStatus();
       return TokenizersLibrary.LIB;
     } catch (LinkageError | RuntimeException e) {
