@@ -82,6 +82,8 @@ public final class GenerateAction {
   private GenerateResult checked() {
     OutputDirectory output = new OutputDirectory(request.output(), configuration);
     output.admit(request.mode());
+    output.requireOutside(request.input().path());
+    RunRecord record = new RunRecord(output);
     PromptTable table = PromptTable.open(spark, request.input());
     long rows = table.rowCount();
     if (rows == 0) {
@@ -98,9 +100,11 @@ public final class GenerateAction {
                 new CalibrationSample(
                     request.input().path(), () -> table.sample(CALIBRATION_PROMPTS)),
                 configuration);
-    RunRecord record = new RunRecord(output);
+    String warning = null;
     if (request.mode() == WriteMode.OVERWRITE) {
       output.clear();
+    } else if (request.mode() == WriteMode.RESUME) {
+      warning = EarlierRuns.differences(output.records(), loaded.model().digest(), plan);
     }
     record
         .put("configuration", request)
@@ -108,7 +112,7 @@ public final class GenerateAction {
         .put("model_digest", loaded.model().digest())
         .put("template", template.of(loaded).name());
     ProfileRecord.put(record, plan);
-    return run(output, table, rows, template, plan, record);
+    return run(output, table, rows, template, plan, record, warning);
   }
 
   private GenerateResult run(
@@ -117,7 +121,8 @@ public final class GenerateAction {
       long rows,
       TemplateSource template,
       SparsityPlan plan,
-      RunRecord record) {
+      RunRecord record,
+      String warning) {
     boolean resume = request.mode() == WriteMode.RESUME;
     PromptTable pending = resume ? table.without(output.doneIds(spark)) : table;
     long prompts = resume ? pending.rowCount() : rows;
@@ -147,7 +152,7 @@ public final class GenerateAction {
         totals.value(),
         rows - prompts,
         record.wallSeconds(),
-        null);
+        warning);
   }
 
   private void infer(

@@ -3,6 +3,9 @@ package io.rollcall.jobs.output;
 import io.rollcall.engine.UserException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
@@ -16,6 +19,8 @@ import org.apache.spark.sql.SparkSession;
 /** OUTPUT: generations, sparsity and runs, on any Hadoop file system. */
 public final class OutputDirectory {
   private static final String RUNS = "runs";
+  /** Says whose the directory is, before the first run's record does. */
+  private static final String MARKER = ".rollcall";
 
   private final Path root;
   private final FileSystem files;
@@ -60,21 +65,33 @@ public final class OutputDirectory {
                   + root
                   + "' exists; choose --mode overwrite, append or resume, or another --output");
         }
-        if (!hasRuns()) {
+        if (!ours()) {
           throw new UserException(
               "output '"
                   + root
-                  + "' is not empty and no run of Rollcall wrote it (it has no runs/*.json); choose"
+                  + "' is not empty and not written by Rollcall (it has no runs/*.json); choose"
                   + " another --output");
         }
       }
       files.mkdirs(root);
-      Path probe = new Path(root, ".writable-" + java.util.UUID.randomUUID());
-      files.create(probe, true).close();
-      files.delete(probe, false);
+      files.create(new Path(root, MARKER), true).close();
     } catch (IOException e) {
       throw new UserException(
           "cannot write output '" + root + "': " + e.getMessage() + "; choose another --output", e);
+    }
+  }
+
+  /**
+   * @throws UserException when an input lies in the tables that this run would write or delete
+   */
+  public void requireOutside(String input) {
+    Path path = files.makeQualified(new Path(input));
+    for (String table : new String[] {Tables.GENERATIONS, Tables.SPARSITY}) {
+      String own = files.makeQualified(new Path(root, table)).toString();
+      if (path.toString().equals(own) || path.toString().startsWith(own + "/")) {
+        throw new UserException(
+            "input '" + input + "' is one of the output's own tables; choose another --output");
+      }
     }
   }
 
@@ -120,9 +137,9 @@ public final class OutputDirectory {
   }
 
   /** The records of earlier runs, as JSON. */
-  public java.util.List<String> records() {
+  public List<String> records() {
     try {
-      java.util.List<String> records = new java.util.ArrayList<>();
+      List<String> records = new ArrayList<>();
       FileStatus[] matches = files.globStatus(new Path(root, RUNS + "/*.json"));
       for (FileStatus match : matches == null ? new FileStatus[0] : matches) {
         try (var in = files.open(match.getPath())) {
@@ -143,10 +160,14 @@ public final class OutputDirectory {
       throw new UserException(
           "output '" + root + "' is a file; give a directory to write tables into");
     }
-    return files.listStatus(root).length == 0;
+    return Stream.of(files.listStatus(root))
+        .allMatch(entry -> entry.getPath().getName().startsWith("."));
   }
 
-  private boolean hasRuns() throws IOException {
+  private boolean ours() throws IOException {
+    if (files.exists(new Path(root, MARKER))) {
+      return true;
+    }
     FileStatus[] matches = files.globStatus(new Path(root, RUNS + "/*.json"));
     return matches != null && matches.length > 0;
   }

@@ -7,9 +7,11 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.module.SimpleModule;
 import com.fasterxml.jackson.databind.ser.std.ToStringSerializer;
+import com.fasterxml.jackson.databind.ser.std.ToStringSerializerBase;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.Version;
+import io.rollcall.kernels.WeightType;
 import java.security.SecureRandom;
 import java.time.Instant;
 import java.time.ZoneOffset;
@@ -17,6 +19,7 @@ import java.time.format.DateTimeFormatter;
 import java.time.temporal.ChronoUnit;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import org.apache.spark.package$;
 import scala.util.Properties;
@@ -37,7 +40,8 @@ public final class RunRecord {
               new SimpleModule()
                   .addSerializer(Method.class, ToStringSerializer.instance)
                   .addSerializer(UnionStrategy.class, ToStringSerializer.instance)
-                  .addSerializer(WriteMode.class, ToStringSerializer.instance))
+                  .addSerializer(WriteMode.class, ToStringSerializer.instance)
+                  .addSerializer(WeightType.class, new LowerCase()))
           .build();
 
   private final OutputDirectory output;
@@ -100,6 +104,18 @@ public final class RunRecord {
       return JSON.writeValueAsString(fields) + "\n";
     } catch (JsonProcessingException e) {
       throw new IllegalStateException("a run record that is no JSON", e);
+    }
+  }
+
+  /** As the command line writes it. */
+  private static final class LowerCase extends ToStringSerializerBase {
+    LowerCase() {
+      super(WeightType.class);
+    }
+
+    @Override
+    public String valueToString(Object value) {
+      return value.toString().toLowerCase(Locale.ROOT);
     }
   }
 
