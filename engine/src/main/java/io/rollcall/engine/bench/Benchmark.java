@@ -42,12 +42,17 @@ public final class Benchmark {
     this.workers = workers;
   }
 
-  /** @param results receives each configuration's result as it is measured */
-  public void run(Consumer<BenchmarkResult> results) {
+  /**
+   * @param results receives each configuration's result as it is measured
+   * @return how many there were
+   */
+  public int run(Consumer<BenchmarkResult> results) {
+    int measured = 0;
     for (int batch : options.batchSizes()) {
       for (Method method : options.methods()) {
         if (!method.sparse()) {
           results.accept(measure(SparsityPlan.dense(model.digest()), 0, batch));
+          measured++;
           continue;
         }
         var crossover = CrossoverMeasurement.measure(model, method, batch, workers);
@@ -55,10 +60,12 @@ public final class Benchmark {
           for (double sparsity : options.sparsities()) {
             SparsityProfile profile = calibrate(method, union, sparsity, batch);
             results.accept(measure(new SparsityPlan(profile, crossover), sparsity, batch));
+            measured++;
           }
         }
       }
     }
+    return measured;
   }
 
   private SparsityProfile calibrate(
