@@ -5,47 +5,47 @@ import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Adds up the lanes of many vectors by one fixed tree: lane l and l + L/2, then l and l + L/4, down to
- * one. Neither reduceLanes (its order is unspecified, and it is a slow sequence on JDK 17) nor
- * blends and shuffles in registers (JDK 17 checks and converts mask and shuffle at each use, three
- * times slower here): the parts of a vector are loaded again as vectors of 4 lanes.
+ * one. reduceLanes is not used: its order is unspecified, and it is a slow sequence on JDK 17, as
+ * blends and shuffles in registers are. Instead a vector is loaded once more from its middle, added
+ * to itself, and stored so that the next one overwrites the half that means nothing.
+ *
+ * <p>Vectors of 4 lanes would do the same more simply, but a second species in the JVM takes from the
+ * compiler what it knows of the first: the tiles then run 20 times slower.
  */
 final class LaneSums {
-  private static final VectorSpecies<Float> FOUR = FloatVector.SPECIES_128;
+  private static final VectorSpecies<Float> S = Lanes.FLOATS;
   private static final int L = Lanes.COUNT;
 
   private LaneSums() {}
 
+  /** Floats that {@link #add} needs for so many vectors. */
+  static int size(int vectors) {
+    return 2 * vectors * L + L;
+  }
+
   /** From {@code vectors} of L lanes at the front of s to their sums at the front of s. */
   static void add(float[] s, int vectors) {
+    int other = vectors * L;
+    int from = 0;
     if (L == 16) {
-      sixteenToFour(s, vectors);
-    } else if (L == 8) {
-      eightToFour(s, vectors);
+      halve(s, from, 16, vectors, other);
+      from = other;
     }
-    fourToOne(s, vectors);
-  }
-
-  private static void sixteenToFour(float[] s, int vectors) {
-    for (int v = 0; v < vectors; v++) {
-      FloatVector even = four(s, 16 * v).add(four(s, 16 * v + 8));
-      FloatVector odd = four(s, 16 * v + 4).add(four(s, 16 * v + 12));
-      even.add(odd).intoArray(s, 4 * v);
+    if (L >= 8) {
+      halve(s, from, 8, vectors, other - from);
+      from = other - from;
+    }
+    for (int v = 0, i = from; v < vectors; v++, i += 4) {
+      s[v] = (s[i] + s[i + 2]) + (s[i + 1] + s[i + 3]);
     }
   }
 
-  private static void eightToFour(float[] s, int vectors) {
+  private static void halve(float[] s, int from, int width, int vectors, int to) {
+    int half = width / 2;
     for (int v = 0; v < vectors; v++) {
-      four(s, 8 * v).add(four(s, 8 * v + 4)).intoArray(s, 4 * v);
-    }
-  }
-
-  private static FloatVector four(float[] s, int at) {
-    return FloatVector.fromArray(FOUR, s, at);
-  }
-
-  private static void fourToOne(float[] s, int vectors) {
-    for (int v = 0; v < vectors; v++) {
-      s[v] = (s[4 * v] + s[4 * v + 2]) + (s[4 * v + 1] + s[4 * v + 3]);
+      int at = from + v * width;
+      FloatVector lower = FloatVector.fromArray(S, s, at);
+      lower.add(FloatVector.fromArray(S, s, at + half)).intoArray(s, to + v * half);
     }
   }
 }
