@@ -1,0 +1,188 @@
+package io.rollcall.engine.bench;
+
+import io.rollcall.engine.calibration.ScoreCollector;
+import io.rollcall.engine.model.Model;
+import io.rollcall.engine.runner.CpuModelRunner;
+import io.rollcall.engine.runner.CrossoverMeasurement;
+import io.rollcall.engine.runner.StepRecord;
+import io.rollcall.engine.runner.TokenBatch;
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.engine.statistics.LayerStatistics;
+import io.rollcall.engine.statistics.SparsityCounters;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Random;
+import java.util.function.Consumer;
+import java.util.function.ToDoubleFunction;
+
+/**
+ * Prefill and decode speed of the engine alone, without Spark. Every sequence reads tokens drawn
+ * uniformly, prompt and answer, so that a configuration does the same work in every run whatever the
+ * model would say; thresholds are calibrated on such tokens too. Speeds are of the median step.
+ */
+public final class Benchmark {
+  private static final long WARM_UP_NANOS = 700_000_000;
+  private static final long TIMED_NANOS = 1_500_000_000;
+  private static final int LEAST_STEPS = 16;
+  private static final int CALIBRATION_STEPS = 48;
+  private static final int PREFILL_ROUNDS = 3;
+
+  private final Model model;
+  private final BenchmarkOptions options;
+  private final int workers;
+  private final Random random = new Random(7);
+
+  public Benchmark(Model model, BenchmarkOptions options, int workers) {
+    this.model = model;
+    this.options = options;
+    this.workers = workers;
+  }
+
+  /**
+   * @param results receives each configuration's result as it is measured
+   * @return how many there were
+   */
+  public int run(Consumer<BenchmarkResult> results) {
+    int measured = 0;
+    for (int batch : options.batchSizes()) {
+      for (Method method : options.methods()) {
+        if (!method.sparse()) {
+          results.accept(measure(SparsityPlan.dense(model.digest()), 0, batch));
+          measured++;
+          continue;
+        }
+        var crossover = CrossoverMeasurement.measure(model, method, batch, workers);
+        for (UnionStrategy union : options.unions()) {
+          for (double sparsity : options.sparsities()) {
+            SparsityProfile profile = calibrate(method, union, sparsity, batch);
+            results.accept(measure(new SparsityPlan(profile, crossover), sparsity, batch));
+            measured++;
+          }
+        }
+      }
+    }
+    return measured;
+  }
+
+  private SparsityProfile calibrate(
+      Method method, UnionStrategy union, double sparsity, int batch) {
+    var config = model.config();
+    var collector =
+        new ScoreCollector(union, new double[] {sparsity}, batch, config.layers(), config.intermediateSize());
+    var plan = SparsityPlan.dense(model.digest());
+    try (var runner =
+        new CpuModelRunner(model, plan, batch, capacity(), workers, method, collector)) {
+      prefill(runner, batch);
+      TokenBatch tokens = new TokenBatch(batch);
+      StepRecord record = new StepRecord(counters(batch), batch);
+      for (int step = 0; step < Math.max(4, CALIBRATION_STEPS / batch); step++) {
+        decode(runner, tokens, record, batch, options.context() + step);
+      }
+    }
+    return new SparsityProfile(
+        model.digest(), method, union, collector.sparsity(), collector.thresholds(), null);
+  }
+
+  private BenchmarkResult measure(SparsityPlan plan, double sparsity, int batch) {
+    try (var runner = new CpuModelRunner(model, plan, batch, capacity(), workers)) {
+      double prefillSeconds = prefillSeconds(runner, batch);
+      TokenBatch tokens = new TokenBatch(batch);
+      decodeFor(runner, tokens, new StepRecord(counters(batch), batch), batch, WARM_UP_NANOS);
+      SparsityCounters counters = counters(batch);
+      double[] steps =
+          decodeFor(runner, tokens, new StepRecord(counters, batch), batch, TIMED_NANOS);
+      List<LayerStatistics> rows = counters.statistics();
+      return new BenchmarkResult(
+          plan.method().toString(),
+          sparsity,
+          plan.union().toString(),
+          batch,
+          options.context(),
+          model.weightType().name().toLowerCase(Locale.ROOT),
+          "cpu",
+          runner.device(),
+          workers,
+          batch * options.context() / prefillSeconds,
+          batch / median(steps),
+          mean(rows, LayerStatistics::ownDensity),
+          mean(rows, LayerStatistics::unionDensity),
+          mean(rows, row -> (double) row.denseSteps() / row.steps()),
+          Math.round(rows.size() * mean(rows, row -> (double) row.bytesRead() / row.steps())),
+          Math.round(rows.size() * mean(rows, row -> (double) row.bytesDense() / row.steps())));
+    }
+  }
+
+  private double prefillSeconds(CpuModelRunner runner, int batch) {
+    double[] seconds = new double[PREFILL_ROUNDS];
+    for (int round = 0; round < PREFILL_ROUNDS; round++) {
+      long start = System.nanoTime();
+      prefill(runner, batch);
+      seconds[round] = (System.nanoTime() - start) / 1e9;
+    }
+    return median(seconds);
+  }
+
+  private void prefill(CpuModelRunner runner, int batch) {
+    TokenBatch tokens = new TokenBatch(runner.tokenCapacity());
+    for (int slot = 0; slot < batch; slot++) {
+      for (int position = 0; position < options.context(); position++) {
+        if (tokens.full()) {
+          runner.prefill(tokens);
+          tokens.clear();
+        }
+        tokens.add(token(), position, slot, position == options.context() - 1);
+      }
+    }
+    runner.prefill(tokens);
+  }
+
+  /** Seconds of each step. The cache's last positions are overwritten again and again. */
+  private double[] decodeFor(
+      CpuModelRunner runner, TokenBatch tokens, StepRecord record, int batch, long nanos) {
+    double[] seconds = new double[1 << 14];
+    long end = System.nanoTime() + nanos;
+    int steps = 0;
+    while (steps < seconds.length && (steps < LEAST_STEPS || System.nanoTime() < end)) {
+      long start = System.nanoTime();
+      int position = options.context() + steps % (capacity() - options.context());
+      decode(runner, tokens, record, batch, position);
+      seconds[steps++] = (System.nanoTime() - start) / 1e9;
+    }
+    return Arrays.copyOf(seconds, steps);
+  }
+
+  private void decode(
+      CpuModelRunner runner, TokenBatch tokens, StepRecord record, int batch, int position) {
+    tokens.clear();
+    for (int slot = 0; slot < batch; slot++) {
+      tokens.add(token(), position, slot, true);
+    }
+    runner.decode(tokens, record);
+  }
+
+  private int token() {
+    return random.nextInt(model.config().vocabulary());
+  }
+
+  private int capacity() {
+    return options.context() + CALIBRATION_STEPS;
+  }
+
+  private SparsityCounters counters(int batch) {
+    return new SparsityCounters(model.config().layers(), batch, CpuModelRunner.cost(model));
+  }
+
+  private static double mean(List<LayerStatistics> rows, ToDoubleFunction<LayerStatistics> value) {
+    return rows.stream().mapToDouble(value).average().orElseThrow();
+  }
+
+  private static double median(double[] values) {
+    double[] sorted = values.clone();
+    Arrays.sort(sorted);
+    return sorted[sorted.length / 2];
+  }
+}

@@ -1,0 +1,103 @@
+package io.rollcall.engine.calibration;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.generation.GenerationOptions;
+import io.rollcall.engine.generation.Generator;
+import io.rollcall.engine.generation.Prompt;
+import io.rollcall.engine.model.Model;
+import io.rollcall.engine.runner.CpuModelRunner;
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.engine.text.PromptTemplate;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Finds thresholds for a wanted sparsity by running a sample of prompts. */
+public final class Calibrator {
+  private static final Logger LOG = LoggerFactory.getLogger(Calibrator.class);
+
+  private Calibrator() {}
+
+  /**
+   * One pass over the sample's greedy dense generations; a threshold is the mean over decode
+   * positions of the layer's quantile ({@link ScoreCollector}).
+   *
+   * @param sparsity in (0, 1), by batch bucket; the last serves every larger one
+   * @param batchSize buckets up to it get thresholds
+   * @param sample prompt texts; those that cannot be answered are left out
+   * @param corpus what to call the sample in the profile
+   * @throws UserException when no prompt of the sample has a decode step
+   */
+  public static SparsityProfile calibrate(
+      Model model,
+      Method method,
+      UnionStrategy union,
+      double[] sparsity,
+      int batchSize,
+      int maxNewTokens,
+      PromptTemplate template,
+      List<String> sample,
+      String corpus,
+      int workers) {
+    requireSparsity(method, sparsity);
+    var config = model.config();
+    ScoreCollector collector =
+        new ScoreCollector(union, sparsity, batchSize, config.layers(), config.intermediateSize());
+    var options = GenerationOptions.greedy(batchSize, maxNewTokens, config.context());
+    var prompts =
+        IntStream.range(0, sample.size())
+            .mapToObj(i -> new Prompt(Integer.toString(i), sample.get(i)))
+            .iterator();
+    try (var runner =
+            new CpuModelRunner(
+                model,
+                SparsityPlan.dense(model.digest()),
+                batchSize,
+                config.context(),
+                workers,
+                method,
+                collector);
+        var generator = new Generator(model, template, options, prompts, runner)) {
+      generator.forEachRemaining(generation -> {});
+    }
+    if (collector.positions() == 0) {
+      throw new UserException(
+          "none of the " + sample.size() + " prompts of " + corpus + " reached a decode step, so no"
+              + " threshold can be found for --sparsity; give --profile, or --method dense");
+    }
+    float[][] thresholds = collector.thresholds();
+    var calibration =
+        new SparsityProfile.Calibration(
+            corpus,
+            sample.size(),
+            collector.positions(),
+            collector.ownDensity(thresholds),
+            collector.unionDensity(thresholds));
+    LOG.info(
+        "thresholds of {} at sparsity {} for union {} from {} decode positions of {}",
+        method, Arrays.toString(sparsity), union, collector.positions(), corpus);
+    return new SparsityProfile(model.digest(), method, union, collector.sparsity(), thresholds, calibration);
+  }
+
+  private static void requireSparsity(Method method, double[] sparsity) {
+    for (double s : sparsity) {
+      if (!(s > 0 && s < 1)) {
+        throw new UserException(
+            "sparsity " + s + " is outside (0, 1); it is the fraction of neurons dropped");
+      }
+    }
+    if (method.needsPredictor()) {
+      throw new UserException(
+          "method " + method + " needs a profile with a trained predictor; use " + method
+              + "-oracle or m-countdown");
+    }
+    if (!method.sparse()) {
+      throw new UserException("method dense takes no sparsity");
+    }
+  }
+}

@@ -1,0 +1,202 @@
+package io.rollcall.engine.runner;
+
+import io.rollcall.engine.model.LayerWeights;
+import io.rollcall.engine.model.ModelConfig;
+import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.BudgetSelector;
+import io.rollcall.engine.sparsity.FeedForwardCost;
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.kernels.Kernels;
+import io.rollcall.kernels.RowIndex;
+import io.rollcall.kernels.WeightMatrix;
+import java.util.Arrays;
+
+/**
+ * The gated MLP, dense or with the rows that a batch calls: scores from the method's dense part, the
+ * union of the neurons above the threshold, the other matrices over the union's rows alone.
+ */
+final class FeedForward {
+  private final Kernels kernels;
+  private final ModelConfig config;
+  private final SparsityPlan plan;
+  private final FeedForwardCost cost;
+  private final ScoreObserver observer;
+
+  private final float[] gate;
+  private final float[] up;
+  private final float[] coefficients;
+  private final RowIndex union;
+  private final RowIndex all;
+  private final int[] called;
+  private final float[] energy;
+  private final BudgetSelector budget;
+
+  /**
+   * @param tokens most rows in a dense pass
+   * @param batchSize most sequences in a step
+   * @param observer null for none
+   */
+  FeedForward(
+      Kernels kernels,
+      ModelConfig config,
+      SparsityPlan plan,
+      FeedForwardCost cost,
+      int tokens,
+      int batchSize,
+      ScoreObserver observer) {
+    this.kernels = kernels;
+    this.config = config;
+    this.plan = plan;
+    this.cost = cost;
+    this.observer = observer;
+    int f = config.intermediateSize();
+    int rows = Math.max(tokens, batchSize);
+    gate = new float[Math.multiplyExact(rows, f)];
+    up = new float[rows * f];
+    coefficients = new float[batchSize * f];
+    union = new RowIndex(f);
+    all = new RowIndex(f);
+    for (int row = 0; row < f; row++) {
+      all.append(row);
+    }
+    called = new int[batchSize];
+    energy = new float[f];
+    budget = new BudgetSelector(f);
+  }
+
+  /**
+   * y = W_down (act(W_gate x) * W_up x).
+   *
+   * @param x [n x d]
+   * @param y [n x d]
+   */
+  void dense(LayerWeights weights, float[] x, int n, float[] y) {
+    kernels.matmul(weights.gate(), x, n, gate);
+    kernels.matmul(weights.up(), x, n, up);
+    kernels.activateAndMultiply(config.activation(), gate, up, n * config.intermediateSize());
+    kernels.sumRows(weights.down(), gate, n, y);
+  }
+
+  /** One decode step of a layer by the plan. */
+  void step(
+      int layer, LayerWeights weights, float[] x, int batch, float[] y, StepRecord record) {
+    int f = config.intermediateSize();
+    Method method = plan.method();
+    if (!method.sparse()) {
+      dense(weights, x, batch, y);
+      Arrays.fill(called, 0, batch, f);
+      record.layer(layer, called, f, false, cost.dense());
+      return;
+    }
+    int bucket = BatchBuckets.of(batch);
+    float threshold = plan.profile().threshold(bucket, layer);
+    float[] scores = scores(method, weights, x, batch);
+    float[] scale = scale(method, weights);
+    if (observer != null) {
+      observer.observe(layer, bucket, scores, batch, scale);
+    }
+    kernels.union(scores, batch, f, scale, threshold, union, called);
+    if (plan.union() instanceof UnionStrategy.Budget limit) {
+      kernels.batchEnergy(scores, batch, f, scale, energy);
+      budget.trim(union, energy, (int) (limit.fraction() * f));
+    }
+    int loaded = union.count();
+    boolean dense = plan.crossover().dense(bucket, (double) loaded / f);
+    RowIndex rows = dense ? all : union;
+    coefficients(method, weights, x, batch, rows, dense);
+    if (plan.union() instanceof UnionStrategy.Own) {
+      kernels.dropUncalled(scores, batch, f, scale, threshold, rows, coefficients);
+    }
+    sum(weights.down(), rows, dense, batch, y);
+    record.layer(
+        layer, called, loaded, dense, dense ? cost.dense() : cost.read(method, loaded));
+  }
+
+  /** The work of a step whose union is given: what the crossover is measured on. */
+  void compute(
+      Method method,
+      LayerWeights weights,
+      float[] x,
+      int batch,
+      RowIndex rows,
+      boolean dense,
+      float[] y) {
+    scores(method, weights, x, batch);
+    coefficients(method, weights, x, batch, dense ? all : rows, dense);
+    sum(weights.down(), dense ? all : rows, dense, batch, y);
+  }
+
+  /** Scores of a method while the step itself runs dense. */
+  void observeDense(int layer, Method method, LayerWeights weights, float[] x, int batch) {
+    observer.observe(
+        layer,
+        BatchBuckets.of(batch),
+        scores(method, weights, x, batch),
+        batch,
+        scale(method, weights));
+  }
+
+  /** The method's dense part; returns [batch x f] in one of the buffers. */
+  private float[] scores(Method method, LayerWeights weights, float[] x, int batch) {
+    int n = batch * config.intermediateSize();
+    return switch (method) {
+      case CATS -> {
+        kernels.matmul(weights.gate(), x, batch, gate);
+        kernels.activate(config.activation(), gate, n);
+        yield gate;
+      }
+      case M_COUNTDOWN -> {
+        kernels.matmul(weights.up(), x, batch, up);
+        yield up;
+      }
+      case D_COUNTDOWN_ORACLE, S_COUNTDOWN_ORACLE -> {
+        kernels.matmul(weights.gate(), x, batch, gate);
+        kernels.matmul(weights.up(), x, batch, up);
+        kernels.activateAndMultiply(config.activation(), gate, up, n);
+        yield gate;
+      }
+      case DENSE, D_COUNTDOWN, S_COUNTDOWN -> throw new IllegalStateException(
+          method + " has no scores of its own");
+    };
+  }
+
+  private static float[] scale(Method method, LayerWeights weights) {
+    return method == Method.S_COUNTDOWN_ORACLE ? weights.downNorms() : null;
+  }
+
+  /** s = act(g) * u over the rows, [batch x rows]. */
+  private void coefficients(
+      Method method, LayerWeights weights, float[] x, int batch, RowIndex rows, boolean dense) {
+    int f = config.intermediateSize();
+    switch (method) {
+      case CATS -> {
+        project(weights.up(), rows, dense, x, batch);
+        kernels.multiplyGathered(gate, batch, f, rows, coefficients);
+      }
+      case M_COUNTDOWN -> {
+        project(weights.gate(), rows, dense, x, batch);
+        kernels.activate(config.activation(), coefficients, batch * rows.count());
+        kernels.multiplyGathered(up, batch, f, rows, coefficients);
+      }
+      default -> kernels.gather(gate, batch, f, rows, coefficients);
+    }
+  }
+
+  private void project(WeightMatrix w, RowIndex rows, boolean dense, float[] x, int batch) {
+    if (dense) {
+      kernels.matmul(w, x, batch, coefficients);
+    } else {
+      kernels.matmulRows(w, rows, x, batch, coefficients);
+    }
+  }
+
+  private void sum(WeightMatrix down, RowIndex rows, boolean dense, int batch, float[] y) {
+    if (dense) {
+      kernels.sumRows(down, coefficients, batch, y);
+    } else {
+      kernels.sumRows(down, rows, coefficients, batch, y);
+    }
+  }
+}

@@ -1,0 +1,57 @@
+package io.rollcall.engine.sparsity;
+
+import io.rollcall.engine.UserException;
+import java.util.Arrays;
+import java.util.stream.Collectors;
+
+/** How a decode step decides which neurons a sequence calls. */
+public enum Method {
+  DENSE("dense"),
+  /** abs(act(W_gate x)) above the threshold: CATS, arXiv 2404.08763. */
+  CATS("cats"),
+  /** abs(W_up x) above the threshold: COUNTDOWN, arXiv 2505.17701. */
+  M_COUNTDOWN("m-countdown"),
+  /** A low-rank predictor's logit above the threshold: COUNTDOWN. */
+  D_COUNTDOWN("d-countdown"),
+  /** abs(act(W_gate x) * W_up x) above the threshold: COUNTDOWN's ideal, for calibration. */
+  D_COUNTDOWN_ORACLE("d-countdown-oracle"),
+  /** As d-countdown, for the score times the norm of the down-projection row. */
+  S_COUNTDOWN("s-countdown"),
+  S_COUNTDOWN_ORACLE("s-countdown-oracle");
+
+  private final String label;
+
+  Method(String label) {
+    this.label = label;
+  }
+
+  /** @throws UserException naming the methods there are */
+  public static Method parse(String name) {
+    return Arrays.stream(values())
+        .filter(method -> method.label.equals(name))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new UserException(
+                    "unknown method '" + name + "'; use one of " + labels()));
+  }
+
+  private static String labels() {
+    return Arrays.stream(values()).map(Method::toString).collect(Collectors.joining(", "));
+  }
+
+  public boolean sparse() {
+    return this != DENSE;
+  }
+
+  /** Whether it needs a trained predictor, which a profile names. */
+  public boolean needsPredictor() {
+    return this == D_COUNTDOWN || this == S_COUNTDOWN;
+  }
+
+  /** The name on the command line and in tables. */
+  @Override
+  public String toString() {
+    return label;
+  }
+}

@@ -1,0 +1,89 @@
+package io.rollcall.engine.sparsity;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.rollcall.engine.UserException;
+import java.util.stream.IntStream;
+
+/** A sparsity profile's file format. */
+final class ProfileJson {
+  private static final int FORMAT = 1;
+  private static final ObjectMapper MAPPER =
+      JsonMapper.builder()
+          .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+          .serializationInclusion(JsonInclude.Include.NON_NULL)
+          .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+          .build();
+
+  /** @param buckets largest batch of each row of thresholds, for people who read the file */
+  private record File(
+      int format,
+      String modelDigest,
+      String method,
+      String union,
+      int[] buckets,
+      double[] sparsity,
+      float[][] thresholds,
+      SparsityProfile.Calibration calibration) {}
+
+  private ProfileJson() {}
+
+  static String write(SparsityProfile profile) {
+    int[] buckets =
+        IntStream.range(0, profile.thresholds().length).map(BatchBuckets::largest).toArray();
+    try {
+      return MAPPER
+          .writerWithDefaultPrettyPrinter()
+          .writeValueAsString(
+              new File(
+                  FORMAT,
+                  profile.modelDigest(),
+                  profile.method().toString(),
+                  profile.union().toString(),
+                  buckets,
+                  profile.sparsity(),
+                  profile.thresholds(),
+                  profile.calibration()));
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  static SparsityProfile read(String json, String name) {
+    File file;
+    try {
+      file = MAPPER.readValue(json, File.class);
+    } catch (JsonProcessingException e) {
+      throw new UserException(
+          "profile '" + name + "' is not a sparsity profile: " + e.getOriginalMessage(), e);
+    }
+    require(file.format == FORMAT, name, "has format " + file.format + ", not " + FORMAT);
+    require(file.modelDigest != null, name, "has no model_digest");
+    require(file.method != null, name, "has no method");
+    require(file.union != null, name, "has no union");
+    Method method = Method.parse(file.method);
+    float[][] thresholds = file.thresholds == null ? new float[0][] : file.thresholds;
+    require(!method.sparse() || thresholds.length > 0, name, "has no thresholds");
+    for (float[] bucket : thresholds) {
+      require(bucket.length == thresholds[0].length, name, "has buckets of different length");
+    }
+    return new SparsityProfile(
+        file.modelDigest,
+        method,
+        UnionStrategy.parse(file.union),
+        file.sparsity == null ? new double[0] : file.sparsity,
+        thresholds,
+        file.calibration);
+  }
+
+  private static void require(boolean holds, String name, String otherwise) {
+    if (!holds) {
+      throw new UserException(
+          "profile '" + name + "' " + otherwise + "; write one with calibrate");
+    }
+  }
+}

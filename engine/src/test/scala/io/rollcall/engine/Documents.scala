@@ -1,0 +1,27 @@
+package io.rollcall.engine
+
+import java.nio.file.{Files, Path, Paths}
+
+import scala.jdk.CollectionConverters._
+
+import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
+
+/** The prompts of the parity fixture, and where the test resources lie. */
+object Documents {
+  private val mapper = new ObjectMapper
+
+  def resource(name: String): Path = Paths.get(getClass.getResource("/" + name).toURI)
+
+  def json(name: String): JsonNode = mapper.readTree(Files.readString(resource(name)))
+
+  val all: Seq[String] =
+    json("parity/summarizer-20m.json").elements.asScala.map(_.get("document").asText).toSeq
+
+  /** `count` different prompts made of the documents' sentences. */
+  def many(count: Int): Seq[String] = {
+    val sentences = all.flatMap(_.split("[.;\n]")).map(_.trim).filter(_.length > 10)
+    Seq.tabulate(count) { i =>
+      Seq.tabulate(1 + i % 5)(k => sentences((i * 7 + k * 3) % sentences.size)).mkString(". ")
+    }
+  }
+}

@@ -1,0 +1,59 @@
+package io.rollcall.engine
+
+import java.nio.{ByteBuffer, ByteOrder}
+import java.util
+
+import scala.jdk.CollectionConverters._
+import scala.util.Random
+
+import io.rollcall.engine.model.{LayerWeights, Model, ModelConfig, ModelWeights, Rope}
+import io.rollcall.kernels.{Activation, WeightMatrix, WeightType}
+
+/** Small models of random f32 weights, without a tokenizer. */
+object RandomModels {
+
+  def matrix(random: Random, rows: Int, columns: Int, scale: Double): WeightMatrix = {
+    val data = ByteBuffer.allocate(rows * columns * 4).order(ByteOrder.LITTLE_ENDIAN)
+    for (_ <- 0 until rows * columns) data.putFloat((random.nextGaussian() * scale).toFloat)
+    data.flip()
+    WeightMatrix.of(WeightType.F32, rows, columns, data)
+  }
+
+  def model(
+      seed: Int,
+      layers: Int = 3,
+      hidden: Int = 48,
+      intermediate: Int = 100,
+      heads: Int = 4,
+      kvHeads: Int = 2,
+      vocabulary: Int = 61,
+      context: Int = 40,
+      activation: Activation = Activation.SILU): Model = {
+    val random = new Random(seed)
+    val headSize = hidden / heads
+    val frequencies =
+      Array.tabulate(headSize / 2)(i => math.pow(10000.0, -2.0 * i / headSize).toFloat)
+    val config = new ModelConfig(
+      "llama", layers, hidden, intermediate, heads, kvHeads, headSize, vocabulary, context, 1e-5f,
+      new Rope(frequencies), activation, true, 1, util.Set.of(Integer.valueOf(0)))
+    val norm = () => Array.fill(hidden)((1 + 0.1 * random.nextGaussian()).toFloat)
+    val w = 1.5 / math.sqrt(hidden)
+    val all = Seq.fill(layers) {
+      val down = matrix(random, intermediate, hidden, 2.0 / math.sqrt(intermediate))
+      new LayerWeights(
+        norm(),
+        matrix(random, heads * headSize, hidden, w),
+        matrix(random, kvHeads * headSize, hidden, w),
+        matrix(random, kvHeads * headSize, hidden, w),
+        matrix(random, hidden, heads * headSize, w),
+        norm(),
+        matrix(random, intermediate, hidden, w),
+        matrix(random, intermediate, hidden, w),
+        down,
+        down.rowNorms())
+    }
+    val embedding = matrix(random, vocabulary, hidden, 1)
+    val weights = new ModelWeights(embedding, all.asJava, norm(), embedding)
+    new Model(s"random-$seed", s"digest-$seed", config, WeightType.BF16, weights, null, null)
+  }
+}

@@ -1,0 +1,67 @@
+package io.rollcall.engine.calibration
+
+import scala.util.Random
+
+import org.scalatest.funsuite.AnyFunSuite
+
+import io.rollcall.engine.sparsity.UnionStrategy
+
+class ScoreCollectorSuite extends AnyFunSuite {
+  private val width = 400
+  private val random = new Random(3)
+
+  private def steps(count: Int, batch: Int): Seq[Array[Float]] =
+    Seq.fill(count)(Array.fill(batch * width)(random.nextGaussian().toFloat))
+
+  private def rows(scores: Array[Float]): Seq[Seq[Float]] =
+    scores.toSeq.grouped(width).map(_.map(math.abs)).toSeq
+
+  test("under own the threshold is the mean of each sequence's quantile, for every bucket") {
+    val collector = new ScoreCollector(new UnionStrategy.Own, Array(0.7), 8, 1, width)
+    val seen = steps(20, 5)
+    seen.foreach(collector.observe(0, 3, _, 5, null))
+    val thresholds = collector.thresholds
+    assert(thresholds.length === 1)
+    val position = 0.7 * (width - 1)
+    val expected = seen.flatMap(rows).map { row =>
+      val sorted = row.sorted
+      sorted(position.toInt) + (position - position.toInt) * (sorted(position.toInt + 1) - sorted(position.toInt))
+    }
+    assert(math.abs(thresholds(0)(0) - expected.sum / expected.size) < 1e-5)
+    assert(collector.positions === 100)
+    assert(math.abs(collector.ownDensity(thresholds)(0)(0) - 0.3) < 0.01)
+  }
+
+  test("under shared each bucket's union has the wanted density") {
+    val collector = new ScoreCollector(new UnionStrategy.Shared, Array(0.6), 8, 1, width)
+    val seen = steps(60, 8)
+    seen.foreach(collector.observe(0, 3, _, 8, null))
+    val thresholds = collector.thresholds
+    assert(thresholds.length === 4)
+    assert(thresholds.map(_(0)).toSeq === thresholds.map(_(0)).sorted.toSeq, "rising with the batch")
+    for ((size, k) <- Seq(1, 2, 4, 8).zipWithIndex) {
+      val t = thresholds(k)(0)
+      val groups = seen.flatMap(rows(_).grouped(size))
+      val union = groups.map(g => (0 until width).count(i => g.exists(_(i) > t))).sum
+      val measured = union.toDouble / (groups.size * width)
+      assert(math.abs(measured - 0.4) < 0.01, s"batch $size")
+      assert(math.abs(collector.unionDensity(thresholds)(k)(0) - measured) < 0.01)
+      val own = seen.flatMap(rows).flatten.count(_ > t).toDouble / (seen.size * 8 * width)
+      assert(math.abs(collector.ownDensity(thresholds)(k)(0) - own) < 0.01)
+    }
+  }
+
+  test("scores are scaled before they are ranked") {
+    val scale = Array.tabulate(width)(i => if (i < 40) 10f else 0.1f)
+    val collector = new ScoreCollector(new UnionStrategy.Own, Array(0.9), 1, 1, width)
+    collector.observe(0, 0, Array.fill(width)(-1f), 1, scale)
+    assert(collector.thresholds()(0)(0) > 0.1f)
+  }
+
+  test("a bucket that never ran takes the threshold of the one below") {
+    val collector = new ScoreCollector(new UnionStrategy.Shared, Array(0.6), 8, 1, width)
+    steps(5, 2).foreach(collector.observe(0, 1, _, 2, null))
+    val thresholds = collector.thresholds
+    assert(thresholds(3)(0) === thresholds(1)(0))
+  }
+}

@@ -1,0 +1,40 @@
+package io.rollcall.engine.generation
+
+import scala.jdk.CollectionConverters._
+
+import org.scalatest.funsuite.AnyFunSuite
+
+class SchedulerSuite extends AnyFunSuite {
+
+  private def sequences(lengths: Int*): java.util.Iterator[Sequence] =
+    lengths.zipWithIndex.map { case (n, i) =>
+      new Sequence(i.toString, new Array[Int](n), new RandomStream(0, "x"))
+    }.iterator.asJava
+
+  private def lengths(admitted: java.util.List[Sequence]): Seq[Int] =
+    admitted.asScala.map(_.prompt.length).toSeq
+
+  test("the longest waiting prompt is admitted first, with those nearest to it in length") {
+    val scheduler = new Scheduler(sequences(10, 100, 12, 90, 11, 13), 3)
+    assert(lengths(scheduler.admit()) === Seq(10, 11, 12))
+    assert(scheduler.admit().isEmpty, "no slot is free")
+    scheduler.running.asScala.toSeq.foreach(scheduler.release)
+    assert(lengths(scheduler.admit()) === Seq(100, 90, 13))
+    scheduler.running.asScala.toSeq.foreach(scheduler.release)
+    assert(scheduler.admit().isEmpty && scheduler.idle)
+  }
+
+  test("a slot that falls free is given to the next prompt, and no two share one") {
+    val scheduler = new Scheduler(sequences(Seq.fill(50)(4): _*), 4)
+    var seen = Set.empty[String]
+    val random = new scala.util.Random(1)
+    while (!scheduler.idle) {
+      seen ++= scheduler.admit().asScala.map(_.id)
+      val running = scheduler.running.asScala.toSeq
+      assert(running.map(_.slot).distinct.size === running.size)
+      assert(running.size === math.min(4, 50 - (seen.size - running.size)))
+      scheduler.release(running(random.nextInt(running.size)))
+    }
+    assert(seen.size === 50)
+  }
+}

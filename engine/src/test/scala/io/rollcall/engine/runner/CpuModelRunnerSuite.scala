@@ -1,0 +1,164 @@
+package io.rollcall.engine.runner
+
+import scala.jdk.CollectionConverters._
+import scala.util.Random
+
+import org.scalatest.funsuite.AnyFunSuite
+
+import io.rollcall.engine.RandomModels
+import io.rollcall.engine.model.Model
+import io.rollcall.engine.sparsity._
+import io.rollcall.engine.statistics.SparsityCounters
+import io.rollcall.kernels.Activation
+
+class CpuModelRunnerSuite extends AnyFunSuite {
+  private val prompts = Seq(Seq(3, 7, 11, 2), Seq(5), Seq(9, 1, 33, 8, 20, 41, 6), Seq(12, 13))
+  private val decodeSteps = 4
+
+  /** Thresholds that keep about a quarter to a half, rising with the bucket. */
+  private def plan(
+      model: Model,
+      method: Method,
+      union: UnionStrategy,
+      crossover: Crossover = Crossover.never()): SparsityPlan = {
+    val base = if (method == Method.M_COUNTDOWN) 0.7f else if (method == Method.CATS) 0.5f else 0.6f
+    val thresholds = Array.tabulate(3, model.config.layers)((k, l) => base * (1 + 0.2f * k + 0.1f * l))
+    val profile = new SparsityProfile(model.digest, method, union, Array(0.5), thresholds, null)
+    new SparsityPlan(profile, crossover)
+  }
+
+  private def compare(model: Model, plan: SparsityPlan, workers: Int): Unit = {
+    val config = model.config
+    val reference = new ReferenceTransformer(model, plan)
+    val counters =
+      new SparsityCounters(config.layers, prompts.size, CpuModelRunner.cost(model))
+    val record = new StepRecord(counters, prompts.size)
+    val runner = new CpuModelRunner(model, plan, prompts.size, config.context, workers)
+    try {
+      val batch = new TokenBatch(runner.tokenCapacity)
+      for ((prompt, slot) <- prompts.zipWithIndex; (token, position) <- prompt.zipWithIndex)
+        batch.add(token, position, slot, position == prompt.size - 1)
+      runner.prefill(batch)
+      val states = prompts.map(_ => new reference.State)
+      val prefilled = prompts.indices.map { b =>
+        prompts(b).map(t => reference.step(Seq(states(b)), Seq(t), decode = false)._1.head).last
+      }
+      assertClose(runner.logits, prefilled, config.vocabulary, "prefill")
+
+      val random = new Random(5)
+      var expected = Vector.empty[reference.Calls]
+      for (step <- 0 until decodeSteps) {
+        val tokens = prompts.map(_ => random.nextInt(config.vocabulary))
+        batch.clear()
+        for (b <- prompts.indices) batch.add(tokens(b), prompts(b).size + step, b, true)
+        runner.decode(batch, record)
+        val (logits, calls) = reference.step(states, tokens, decode = true)
+        assertClose(runner.logits, logits, config.vocabulary, s"decode step $step")
+        for (b <- prompts.indices)
+          assert(record.called(b) === calls.map(_.called(b).size).sum)
+        expected ++= calls
+      }
+      assertCounts(model, plan, counters, expected)
+    } finally runner.close()
+  }
+
+  /** The counters are the recorded masks' counts, and bytes follow the formulas. */
+  private def assertCounts(
+      model: Model,
+      plan: SparsityPlan,
+      counters: SparsityCounters,
+      calls: Seq[ReferenceTransformer#Calls]): Unit = {
+    val (d, f) = (model.config.hiddenSize.toLong, model.config.intermediateSize.toLong)
+    val rows = counters.statistics.asScala
+    assert(rows.map(_.layer) === (0 until model.config.layers))
+    for (row <- rows) {
+      val mine = calls.filter(_.layer == row.layer)
+      assert(row.batchSize === prompts.size)
+      assert(row.steps === decodeSteps)
+      assert(row.sequences === decodeSteps * prompts.size)
+      assert(row.ownDensity === mine.flatMap(_.called).map(_.size).sum.toDouble / (row.sequences * f))
+      assert(row.unionDensity === mine.map(_.loaded.size).sum.toDouble / (row.steps * f))
+      assert(row.denseSteps === mine.count(_.dense))
+      assert(row.unionHistogram.sum === row.steps)
+      for (call <- mine) {
+        val bin = math.min(19, call.loaded.size * 20 / f.toInt)
+        assert(row.unionHistogram()(bin) > 0)
+      }
+      val read = mine.map { call =>
+        val loaded = call.loaded.size.toLong
+        if (call.dense) 3 * d * f
+        else plan.method match {
+          case Method.CATS | Method.M_COUNTDOWN => d * f + 2 * d * loaded
+          case _ => 2 * d * f + d * loaded
+        }
+      }.sum
+      assert(row.bytesRead === 4 * read, "f32 weights")
+      assert(row.bytesDense === 4 * 3 * d * f * row.steps)
+    }
+  }
+
+  private def assertClose(
+      actual: Array[Float],
+      expected: Seq[Array[Double]],
+      vocabulary: Int,
+      clue: String): Unit =
+    for (b <- expected.indices; t <- 0 until vocabulary) {
+      val (a, e) = (actual(b * vocabulary + t).toDouble, expected(b)(t))
+      assert(math.abs(a - e) <= 1e-3 * (1 + math.abs(e)), s"$clue, sequence $b, token $t: $a, $e")
+    }
+
+  for (activation <- Activation.values)
+    test(s"dense prefill and decode agree with the reference under $activation") {
+      val model = RandomModels.model(seed = 1, activation = activation)
+      val runner = SparsityPlan.dense(model.digest)
+      compareDense(model, runner)
+    }
+
+  private def compareDense(model: Model, plan: SparsityPlan): Unit = {
+    val reference = new ReferenceTransformer(model, plan)
+    val runner = new CpuModelRunner(model, plan, 2, model.config.context, 2)
+    try {
+      val counters = new SparsityCounters(model.config.layers, 2, CpuModelRunner.cost(model))
+      val batch = new TokenBatch(4)
+      batch.add(4, 0, 1, true)
+      runner.prefill(batch)
+      val state = new reference.State
+      val first = reference.step(Seq(state), Seq(4), decode = false)._1
+      assertClose(runner.logits, first, model.config.vocabulary, "prefill")
+      batch.clear()
+      batch.add(9, 1, 1, true)
+      runner.decode(batch, new StepRecord(counters, 2))
+      val second = reference.step(Seq(state), Seq(9), decode = true)._1
+      assertClose(runner.logits, second, model.config.vocabulary, "decode")
+      val row = counters.statistics.get(0)
+      assert(row.ownDensity === 1.0 && row.unionDensity === 1.0)
+      assert(row.denseSteps === 0 && row.bytesRead === row.bytesDense)
+    } finally runner.close()
+  }
+
+  private val sparse =
+    Seq(Method.CATS, Method.M_COUNTDOWN, Method.D_COUNTDOWN_ORACLE, Method.S_COUNTDOWN_ORACLE)
+
+  for (method <- sparse; union <- Seq("own", "shared", "budget:0.3"))
+    test(s"$method with union $union calls, loads and computes what the reference does") {
+      for (seed <- 1 to 3) {
+        val model = RandomModels.model(seed)
+        compare(model, plan(model, method, UnionStrategy.parse(union)), workers = 1 + seed % 2)
+      }
+    }
+
+  for (method <- sparse; union <- Seq("own", "shared"))
+    test(s"$method with union $union runs dense past the crossover and says so") {
+      val model = RandomModels.model(seed = 4)
+      val crossover = new Crossover(Array(0.6))
+      compare(model, plan(model, method, UnionStrategy.parse(union), crossover), workers = 2)
+    }
+
+  test("a batch that calls nothing loads nothing and still decodes") {
+    val model = RandomModels.model(seed = 6)
+    val thresholds = Array(Array.fill(model.config.layers)(1e9f))
+    val profile = new SparsityProfile(
+      model.digest, Method.M_COUNTDOWN, new UnionStrategy.Shared, Array(0.9), thresholds, null)
+    compare(model, new SparsityPlan(profile, Crossover.never()), workers = 1)
+  }
+}

@@ -1,0 +1,102 @@
+package io.rollcall.engine.sparsity
+
+import scala.util.Random
+
+import org.scalatest.funsuite.AnyFunSuite
+
+import io.rollcall.engine.UserException
+import io.rollcall.kernels.{RowIndex, WeightType}
+
+class SparsitySuite extends AnyFunSuite {
+
+  test("bytes follow each method's formula, at each precision") {
+    val (d, f, rows) = (64L, 100L, 30)
+    for ((weights, perRow) <- Seq(WeightType.BF16 -> 2 * d, WeightType.INT8 -> (d + 2 * d / 32))) {
+      val cost = new FeedForwardCost(d.toInt, f.toInt, weights)
+      assert(cost.dense === 3 * f * perRow)
+      assert(cost.read(Method.CATS, rows) === (f + 2 * rows) * perRow)
+      assert(cost.read(Method.M_COUNTDOWN, rows) === (f + 2 * rows) * perRow)
+      assert(cost.read(Method.D_COUNTDOWN_ORACLE, rows) === (2 * f + rows) * perRow)
+      assert(cost.read(Method.S_COUNTDOWN_ORACLE, f.toInt) === cost.dense)
+    }
+  }
+
+  test("buckets hold batch sizes up to powers of two") {
+    assert(Seq(1, 2, 3, 4, 5, 8, 9, 32, 33, 64).map(BatchBuckets.of) ===
+      Seq(0, 1, 2, 2, 3, 3, 4, 5, 6, 6))
+    assert((0 to 6).map(BatchBuckets.largest) === Seq(1, 2, 4, 8, 16, 32, 64))
+    assert(BatchBuckets.count(5) === 4)
+  }
+
+  test("quantiles interpolate between ranks as a sort would have them") {
+    val random = new Random(1)
+    for (_ <- 1 to 300) {
+      val count = 1 + random.nextInt(60)
+      val values = Array.fill(count + 3)(random.nextInt(20).toFloat)
+      val sorted = values.take(count).sorted
+      val q = random.nextDouble()
+      val (low, part) = ((q * (count - 1)).toInt, q * (count - 1) - (q * (count - 1)).toInt)
+      val expected = sorted(low) + part * (sorted(math.min(low + 1, count - 1)) - sorted(low))
+      assert(math.abs(Quantiles.quantile(values, count, q) - expected) < 1e-4)
+    }
+  }
+
+  test("a budget keeps the rows with the most energy, ascending, the lower of equals first") {
+    val random = new Random(2)
+    for (_ <- 1 to 300) {
+      val width = 1 + random.nextInt(80)
+      val energy = Array.fill(width)(random.nextInt(12).toFloat)
+      val union = new RowIndex(width)
+      val rows = (0 until width).filter(_ => random.nextBoolean())
+      rows.foreach(union.append)
+      val budget = random.nextInt(width + 1)
+      new BudgetSelector(width).trim(union, energy, budget)
+      val expected = rows.sortBy(i => (-energy(i), i)).take(budget).sorted
+      assert((0 until union.count).map(union.row) === expected)
+    }
+  }
+
+  test("the crossover lies where the measured lines meet") {
+    assert(math.abs(Crossover.between(Array(0.4, 0.8), Array(50, 90), 80) - 0.7) < 1e-9)
+    assert(Crossover.between(Array(0.4, 0.8), Array(10, 12), 80) === 2.0)
+    assert(Crossover.between(Array(0.4, 0.8), Array(100, 120), 10) === 0.0)
+    val crossover = new Crossover(Array(0.5, 0.9))
+    assert(crossover.dense(0, 0.5) && !crossover.dense(1, 0.5) && crossover.dense(7, 0.9))
+    assert(!Crossover.never().dense(3, 1.0))
+  }
+
+  private def profile = new SparsityProfile(
+    "abc", Method.CATS, new UnionStrategy.Budget(0.25), Array(0.7, 0.6), Array(Array(1f, 2f), Array(3f, 4.5f)),
+    new SparsityProfile.Calibration("docs", 8, 77, Array(Array(0.3, 0.3)), Array(Array(0.5, 0.6))))
+
+  test("a profile survives its file") {
+    val back = SparsityProfile.fromJson(profile.toJson, "p.json")
+    assert(back.toJson === profile.toJson)
+    assert(back.union === new UnionStrategy.Budget(0.25))
+    assert(back.threshold(0, 1) === 2f && back.threshold(1, 1) === 4.5f)
+    assert(back.threshold(5, 0) === 3f, "the last bucket serves larger ones")
+    assert(back.calibration.positions === 77)
+  }
+
+  test("a file that is no profile, or another model's, is refused by name") {
+    def message(json: String) =
+      intercept[UserException](SparsityProfile.fromJson(json, "p.json")).getMessage
+    assert(message("{") .contains("profile 'p.json'"))
+    assert(message("[1]").contains("profile 'p.json'"))
+    assert(message("{}").contains("format"))
+    assert(message("""{"format":1,"model_digest":"a","method":"cats","union":"own"}""")
+      .contains("no thresholds"))
+    assert(message("""{"format":1,"model_digest":"a","method":"dogs","union":"own"}""")
+      .contains("dogs"))
+    val wrong = intercept[UserException](profile.requireModel("def", "/m")).getMessage
+    assert(wrong.contains("abc") && wrong.contains("def") && wrong.contains("/m"))
+  }
+
+  test("unknown methods and unions are refused with the list of those there are") {
+    val method = intercept[UserException](Method.parse("magic")).getMessage
+    assert(method.contains("magic") && method.contains("m-countdown"))
+    for (bad <- Seq("mine", "budget:", "budget:x", "budget:0", "budget:1.5", "budget:NaN"))
+      assert(intercept[UserException](UnionStrategy.parse(bad)).getMessage.nonEmpty, bad)
+    assert(UnionStrategy.parse("budget:0.5").toString === "budget:0.5")
+  }
+}

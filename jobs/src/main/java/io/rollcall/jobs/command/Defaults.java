@@ -1,0 +1,24 @@
+package io.rollcall.jobs.command;
+
+import com.typesafe.config.Config;
+import com.typesafe.config.ConfigFactory;
+import picocli.CommandLine.IDefaultValueProvider;
+import picocli.CommandLine.Model.ArgSpec;
+import picocli.CommandLine.Model.OptionSpec;
+
+/** Takes an option's default from conf/reference.conf, {@code rollcall.OPTION}. */
+final class Defaults implements IDefaultValueProvider {
+  private final Config config =
+      ConfigFactory.defaultOverrides()
+          .withFallback(ConfigFactory.parseResources("io/rollcall/jobs/reference.conf"))
+          .resolve();
+
+  @Override
+  public String defaultValue(ArgSpec argument) {
+    if (!(argument instanceof OptionSpec option)) {
+      return null;
+    }
+    String path = "rollcall." + option.longestName().replaceFirst("^--", "");
+    return config.hasPath(path) ? config.getString(path) : null;
+  }
+}

@@ -1,0 +1,32 @@
+package io.rollcall.jobs.command;
+
+import io.rollcall.jobs.demo.DemoAction;
+import java.io.IOException;
+import java.util.concurrent.Callable;
+import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code rollcall demo}. */
+@Command(
+    name = "demo",
+    description = "Lets the built-in model summarise Spark's own configuration reference and shows"
+        + " what the sparsity saved.")
+final class DemoCommand implements Callable<Integer> {
+  @Option(
+      names = "--output",
+      paramLabel = "DIR",
+      defaultValue = "rollcall-demo",
+      description = "directory of the tables; an earlier demo's is overwritten (default:"
+          + " rollcall-demo)")
+  private String output;
+
+  @Override
+  public Integer call() throws IOException {
+    try (SparkSession spark = Sessions.open("demo")) {
+      System.out.print(
+          new DemoAction(spark, output, System.err, Terminal.stderr()).execute().page());
+    }
+    return 0;
+  }
+}

@@ -1,0 +1,74 @@
+package io.rollcall.jobs.command;
+
+import io.rollcall.jobs.generate.GenerateAction;
+import io.rollcall.jobs.generate.GenerateRequest;
+import io.rollcall.jobs.generate.GenerateResult;
+import io.rollcall.jobs.output.WriteMode;
+import java.io.IOException;
+import java.util.concurrent.Callable;
+import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code rollcall generate}. */
+@Command(
+    name = "generate",
+    description = "Answers the prompts of a table and writes the generations, with what the sparsity"
+        + " saved, to OUTPUT/generations, OUTPUT/sparsity and OUTPUT/runs.",
+    footer = {
+      "",
+      "With union own a prompt's answer does not depend on its batch; with shared and budget it may"
+          + " change with the batch size and the partitions.",
+      "A prompt that cannot be answered becomes a row with finish_reason error. Rows that share an id"
+          + " become one such row; a row without an id gets null#<hash of the row> for one.",
+      "",
+      "Example: rollcall generate --input docs.parquet --prompt-column text --output summaries"
+    })
+final class GenerateCommand implements Callable<Integer> {
+  @Mixin private InputOptions input;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "PATH",
+      description = "directory of the tables, on any Hadoop file system")
+  private String output;
+
+  @Option(
+      names = "--mode",
+      paramLabel = "MODE",
+      description = "when the output exists: error, overwrite (its earlier run's tables), append, or"
+          + " resume (only ids that it lacks; an id with an error row counts as there) (default:"
+          + " ${DEFAULT-VALUE})")
+  private String mode;
+
+  @Mixin private ModelOptions model;
+  @Mixin private SparsityOptions sparsity;
+  @Mixin private DecodingOptions decoding;
+
+  @Option(
+      names = "--partitions",
+      paramLabel = "N",
+      description = "tasks to split the prompts over; 0 chooses by prompts and cores")
+  private int partitions;
+
+  @Override
+  public Integer call() throws IOException {
+    GenerateRequest request =
+        new GenerateRequest(
+            input.source(),
+            output,
+            WriteMode.parse(mode),
+            model.source(),
+            sparsity.request(),
+            decoding.decoding(),
+            partitions);
+    try (SparkSession spark = Sessions.open("generate")) {
+      GenerateResult result =
+          new GenerateAction(spark, request).progress(System.err, Terminal.stderr()).execute();
+      System.out.println(Summary.of(result));
+    }
+    return 0;
+  }
+}

@@ -1,0 +1,45 @@
+package io.rollcall.jobs.command;
+
+import io.rollcall.jobs.input.PromptSource;
+import java.util.List;
+import picocli.CommandLine.Option;
+
+/** Where the prompts are; the same in every command that reads some. */
+final class InputOptions {
+  @Option(
+      names = "--input",
+      required = true,
+      paramLabel = "PATH",
+      description = "prompts: Parquet, or JSON lines (.json, .jsonl, also compressed); a file,"
+          + " directory or glob on any Hadoop file system")
+  private String input;
+
+  @Option(
+      names = "--id-column",
+      paramLabel = "NAME",
+      description = "names each prompt, taken as text (default: ${DEFAULT-VALUE})")
+  private String id;
+
+  @Option(
+      names = "--prompt-column",
+      paramLabel = "NAME",
+      description = "the prompt's text (default: ${DEFAULT-VALUE})")
+  private String prompt;
+
+  @Option(
+      names = "--keep-columns",
+      split = ",",
+      paramLabel = "NAME",
+      description = "input columns to carry over into generations, comma-separated")
+  private List<String> keep = List.of();
+
+  @Option(
+      names = "--limit",
+      paramLabel = "N",
+      description = "answer at most N prompts, the same ones each time; 0 for all")
+  private long limit;
+
+  PromptSource source() {
+    return new PromptSource(input, id, prompt, keep, limit);
+  }
+}

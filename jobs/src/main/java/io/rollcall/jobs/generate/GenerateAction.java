@@ -1,0 +1,248 @@
+package io.rollcall.jobs.generate;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.generation.PhaseTimes;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.jobs.input.PromptTable;
+import io.rollcall.jobs.output.OutputDirectory;
+import io.rollcall.jobs.output.RunRecord;
+import io.rollcall.jobs.output.Tables;
+import io.rollcall.jobs.output.TablesFormat;
+import io.rollcall.jobs.output.WriteMode;
+import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.TemplateSource;
+import java.io.PrintStream;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkContext;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SaveMode;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.util.SerializableConfiguration;
+
+/**
+ * Answers prompts and writes the generations with what the sparsity saved. One inference pass feeds
+ * both tables; prompts that cannot be answered become error rows.
+ *
+ * <pre>{@code
+ * GenerateResult result = new GenerateAction(spark, request).execute();
+ * }</pre>
+ */
+public final class GenerateAction {
+  private static final int CALIBRATION_PROMPTS = 64;
+  /** Small enough that a lost task costs little, large enough that its batch stays full. */
+  private static final int PROMPTS_PER_TASK = 2000;
+
+  private final SparkSession spark;
+  private final GenerateRequest request;
+  private final Configuration configuration;
+  private PrintStream progress;
+  private boolean terminal;
+
+  public GenerateAction(SparkSession spark, GenerateRequest request) {
+    this.spark = spark;
+    this.request = request;
+    this.configuration = spark.sessionState().newHadoopConf();
+  }
+
+  /**
+   * Shows progress while the run lasts.
+   *
+   * @param terminal whether {@code out} is one, where a line can renew itself
+   */
+  public GenerateAction progress(PrintStream out, boolean terminal) {
+    this.progress = out;
+    this.terminal = terminal;
+    return this;
+  }
+
+  /**
+   * Runs the job.
+   *
+   * @throws UserException for an input, model, profile or output that cannot be used; what is found
+   *     out before inference leaves the output as it was
+   */
+  public GenerateResult execute() {
+    SparkContext context = spark.sparkContext();
+    context.setJobGroup("rollcall", "rollcall generate: checks", true);
+    try {
+      return checked();
+    } finally {
+      context.clearJobGroup();
+    }
+  }
+
+  private GenerateResult checked() {
+    OutputDirectory output = new OutputDirectory(request.output(), configuration);
+    output.admit(request.mode());
+    output.requireOutside(request.input().path());
+    RunRecord record = new RunRecord(output);
+    PromptTable table = PromptTable.open(spark, request.input());
+    long rows = table.rowCount();
+    if (rows == 0) {
+      throw new UserException("input '" + request.input().path() + "' has no rows");
+    }
+    TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
+    ModelRegistry.Loaded loaded =
+        ModelRegistry.process().model(request.model(), configuration);
+    SparsityPlan plan =
+        new SparsityPlanner(
+                loaded, request.decoding(), template.of(loaded), workersOfTask())
+            .plan(
+                request.sparsity(),
+                new CalibrationSample(
+                    request.input().path(), () -> table.sample(CALIBRATION_PROMPTS)),
+                configuration);
+    String warning = null;
+    if (request.mode() == WriteMode.OVERWRITE) {
+      output.clear();
+    } else if (request.mode() == WriteMode.RESUME) {
+      warning = EarlierRuns.differences(output.records(), loaded.model().digest(), plan);
+    }
+    record
+        .put("configuration", request)
+        .put("model", request.model().name())
+        .put("model_digest", loaded.model().digest())
+        .put("template", template.of(loaded).name());
+    ProfileRecord.put(record, plan);
+    return run(output, table, rows, template, plan, record, warning);
+  }
+
+  private GenerateResult run(
+      OutputDirectory output,
+      PromptTable table,
+      long rows,
+      TemplateSource template,
+      SparsityPlan plan,
+      RunRecord record,
+      String warning) {
+    boolean resume = request.mode() == WriteMode.RESUME;
+    PromptTable pending = resume ? table.without(output.doneIds(spark)) : table;
+    long prompts = resume ? pending.rowCount() : rows;
+    int partitions = partitions(prompts);
+    record.put("prompts", prompts).put("partitions", partitions).write();
+    Tables.Labels labels =
+        new Tables.Labels(
+            record.runId(),
+            request.model().name(),
+            plan.method().toString(),
+            plan.union().toString());
+    TotalsAccumulator totals = new TotalsAccumulator();
+    spark.sparkContext().register(totals, "rollcall totals");
+    try (AutoCloseable shown = show(record.runId(), prompts)) {
+      infer(output, pending, partitions, labels, template, plan, totals);
+    } catch (Exception e) {
+      UserException failure = Failures.explain(e);
+      record.failed(failure.getMessage());
+      throw failure;
+    }
+    putTotals(record, totals.value());
+    record.succeeded();
+    return new GenerateResult(
+        record.runId(),
+        output.path(),
+        plan,
+        totals.value(),
+        rows - prompts,
+        record.wallSeconds(),
+        warning);
+  }
+
+  private void infer(
+      OutputDirectory output,
+      PromptTable pending,
+      int partitions,
+      Tables.Labels labels,
+      TemplateSource template,
+      SparsityPlan plan,
+      TotalsAccumulator totals) {
+    SparkContext context = spark.sparkContext();
+    context.setJobGroup(
+        "rollcall " + labels.runId(),
+        "rollcall generate: " + request.input().path() + " to " + output.path(),
+        true);
+    Broadcast<InferenceTask.Work> work =
+        JavaSparkContext.fromSparkContext(context)
+            .broadcast(
+                new InferenceTask.Work(
+                    labels,
+                    request.model(),
+                    plan,
+                    request.decoding(),
+                    template,
+                    new SerializableConfiguration(configuration),
+                    pending.kept().size()));
+    try {
+      Dataset<Row> both =
+          pending
+              .prompts(partitions)
+              .mapPartitions(
+                  new InferenceTask(work, totals),
+                  Encoders.row(Tables.both(pending.kept())));
+      both.write()
+          .format(TablesFormat.class.getName())
+          .mode(SaveMode.Append)
+          .save(output.path());
+    } finally {
+      work.destroy();
+    }
+  }
+
+  private AutoCloseable show(String runId, long prompts) {
+    return progress == null
+        ? () -> {}
+        : new ProgressPrinter(runId, prompts, progress, terminal, Duration.ofSeconds(10));
+  }
+
+  private int workersOfTask() {
+    return spark.sparkContext().getConf().getInt("spark.task.cpus", 1);
+  }
+
+  private int partitions(long prompts) {
+    if (request.partitions() > 0) {
+      return request.partitions();
+    }
+    int slots = Math.max(1, spark.sparkContext().defaultParallelism() / workersOfTask());
+    long fullBatches = ceil(prompts, request.decoding().batchSize());
+    long wanted = Math.max(ceil(prompts, PROMPTS_PER_TASK), Math.min(slots, fullBatches));
+    return (int) Math.max(1, Math.min(wanted, 1_000_000));
+  }
+
+  private static long ceil(long a, long b) {
+    return (a + b - 1) / b;
+  }
+
+  private static void putTotals(RunRecord record, RunTotals totals) {
+    Map<String, Object> counts = new LinkedHashMap<>();
+    counts.put("rows", totals.rows());
+    counts.put("finish_reasons", totals.finishReasons());
+    counts.put("errors", totals.errors());
+    PhaseTimes times = totals.times();
+    record
+        .put("counts", counts)
+        .put("prompt_tokens", totals.promptTokens())
+        .put("output_tokens", totals.outputTokens())
+        .put("prefill", phase(totals.prefillTokens(), totals.prefillNanos(), times.prefillTokensPerSecond()))
+        .put("decode", phase(totals.decodeTokens(), totals.decodeNanos(), times.decodeTokensPerSecond()))
+        .put("layers", totals.layers().stream().map(ProfileRecord::layer).toList())
+        .put("bytes_read", totals.bytesRead())
+        .put("bytes_dense", totals.bytesDense())
+        .put("devices", totals.devices());
+  }
+
+  /** Busy seconds, summed over tasks; tokens per second are per task. */
+  private static Map<String, Object> phase(long tokens, long nanos, double perSecond) {
+    Map<String, Object> phase = new LinkedHashMap<>();
+    phase.put("tokens", tokens);
+    phase.put("seconds", nanos / 1e9);
+    phase.put("tokens_per_second", perSecond);
+    return phase;
+  }
+}

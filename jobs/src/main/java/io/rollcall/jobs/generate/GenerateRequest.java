@@ -1,0 +1,37 @@
+package io.rollcall.jobs.generate;
+
+import io.rollcall.jobs.input.PromptSource;
+import io.rollcall.jobs.output.WriteMode;
+import io.rollcall.jobs.runtime.ModelSource;
+
+/**
+ * All options of a generate run.
+ *
+ * @param output directory of the tables
+ * @param partitions tasks to split the prompts over; 0 to follow from their number and the cores
+ */
+public record GenerateRequest(
+    PromptSource input,
+    String output,
+    WriteMode mode,
+    ModelSource model,
+    SparsityRequest sparsity,
+    Decoding decoding,
+    int partitions) {
+
+  public GenerateRequest withMode(WriteMode other) {
+    return new GenerateRequest(input, output, other, model, sparsity, decoding, partitions);
+  }
+
+  public GenerateRequest withPartitions(int other) {
+    return new GenerateRequest(input, output, mode, model, sparsity, decoding, other);
+  }
+
+  public GenerateRequest withOutput(String other) {
+    return new GenerateRequest(input, other, mode, model, sparsity, decoding, partitions);
+  }
+
+  public GenerateRequest withDecoding(Decoding other) {
+    return new GenerateRequest(input, output, mode, model, sparsity, other, partitions);
+  }
+}

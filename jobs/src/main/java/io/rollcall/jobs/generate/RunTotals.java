@@ -1,0 +1,200 @@
+package io.rollcall.jobs.generate;
+
+import io.rollcall.engine.generation.FinishReason;
+import io.rollcall.engine.generation.Generation;
+import io.rollcall.engine.generation.PhaseTimes;
+import io.rollcall.engine.statistics.LayerStatistics;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+
+/**
+ * Sums over the tasks of a run. Immutable.
+ *
+ * @param finishReasons generations by finish reason
+ * @param errors error rows by kind: the message with its numbers left out
+ * @param layers own and union density summed over steps, by layer
+ * @param devices what the tasks ran on
+ */
+public record RunTotals(
+    Map<String, Long> finishReasons,
+    Map<String, Long> errors,
+    long promptTokens,
+    long outputTokens,
+    long prefillTokens,
+    long prefillNanos,
+    long decodeTokens,
+    long decodeNanos,
+    List<LayerTotals> layers,
+    Set<String> devices)
+    implements Serializable {
+
+  private static final int ERROR_KINDS = 20;
+
+  public static final RunTotals NONE =
+      new RunTotals(Map.of(), Map.of(), 0, 0, 0, 0, 0, 0, List.of(), Set.of());
+
+  /**
+   * The decode steps of one layer.
+   *
+   * @param ownDensity sum over sequences
+   * @param unionDensity sum over steps
+   */
+  public record LayerTotals(
+      int layer,
+      long steps,
+      long sequences,
+      double ownDensity,
+      double unionDensity,
+      long denseSteps,
+      long bytesRead,
+      long bytesDense)
+      implements Serializable {
+
+    static LayerTotals of(LayerStatistics of) {
+      return new LayerTotals(
+          of.layer(),
+          of.steps(),
+          of.sequences(),
+          of.ownDensity() * of.sequences(),
+          of.unionDensity() * of.steps(),
+          of.denseSteps(),
+          of.bytesRead(),
+          of.bytesDense());
+    }
+
+    LayerTotals plus(LayerTotals other) {
+      return new LayerTotals(
+          layer,
+          steps + other.steps,
+          sequences + other.sequences,
+          ownDensity + other.ownDensity,
+          unionDensity + other.unionDensity,
+          denseSteps + other.denseSteps,
+          bytesRead + other.bytesRead,
+          bytesDense + other.bytesDense);
+    }
+
+    public double meanOwnDensity() {
+      return sequences == 0 ? Double.NaN : ownDensity / sequences;
+    }
+
+    public double meanUnionDensity() {
+      return steps == 0 ? Double.NaN : unionDensity / steps;
+    }
+  }
+
+  /** Adds one row. */
+  public RunTotals plus(Generation generation) {
+    Map<String, Long> byError =
+        generation.finishReason() == FinishReason.ERROR
+            ? Map.of(kind(generation.error()), 1L)
+            : Map.of();
+    return plus(
+        new RunTotals(
+            Map.of(generation.finishReason().toString(), 1L),
+            byError,
+            generation.promptTokens(),
+            generation.outputTokens(),
+            0,
+            0,
+            0,
+            0,
+            List.of(),
+            Set.of()));
+  }
+
+  /** Adds what a finished generator knows. */
+  public RunTotals plus(PhaseTimes times, List<LayerStatistics> statistics, String device) {
+    return plus(
+        new RunTotals(
+            Map.of(),
+            Map.of(),
+            0,
+            0,
+            times.prefillTokens(),
+            times.prefillNanos(),
+            times.decodeTokens(),
+            times.decodeNanos(),
+            statistics.stream().map(LayerTotals::of).toList(),
+            Set.of(device)));
+  }
+
+  public RunTotals plus(RunTotals other) {
+    Set<String> allDevices = new TreeSet<>(devices);
+    allDevices.addAll(other.devices);
+    return new RunTotals(
+        sum(finishReasons, other.finishReasons),
+        limited(sum(errors, other.errors)),
+        promptTokens + other.promptTokens,
+        outputTokens + other.outputTokens,
+        prefillTokens + other.prefillTokens,
+        prefillNanos + other.prefillNanos,
+        decodeTokens + other.decodeTokens,
+        decodeNanos + other.decodeNanos,
+        byLayer(layers, other.layers),
+        allDevices);
+  }
+
+  /** Rows written to generations. */
+  public long rows() {
+    return finishReasons.values().stream().mapToLong(Long::longValue).sum();
+  }
+
+  public long errorRows() {
+    return finishReasons.getOrDefault(FinishReason.ERROR.toString(), 0L);
+  }
+
+  public PhaseTimes times() {
+    return new PhaseTimes(prefillTokens, prefillNanos, decodeTokens, decodeNanos);
+  }
+
+  public long bytesRead() {
+    return layers.stream().mapToLong(LayerTotals::bytesRead).sum();
+  }
+
+  public long bytesDense() {
+    return layers.stream().mapToLong(LayerTotals::bytesDense).sum();
+  }
+
+  /** Over all layers and steps; NaN without a decode step. */
+  public double unionDensity() {
+    long steps = layers.stream().mapToLong(LayerTotals::steps).sum();
+    return layers.stream().mapToDouble(LayerTotals::unionDensity).sum() / steps;
+  }
+
+  private static String kind(String error) {
+    return error.replaceAll("[0-9]+", "#");
+  }
+
+  private static Map<String, Long> sum(Map<String, Long> a, Map<String, Long> b) {
+    Map<String, Long> sum = new TreeMap<>(a);
+    b.forEach((key, count) -> sum.merge(key, count, Long::sum));
+    return sum;
+  }
+
+  private static Map<String, Long> limited(Map<String, Long> errors) {
+    if (errors.size() <= ERROR_KINDS) {
+      return errors;
+    }
+    Map<String, Long> kept = new TreeMap<>();
+    errors.forEach(
+        (kind, count) ->
+            kept.merge(
+                kept.size() < ERROR_KINDS - 1 || kept.containsKey(kind) ? kind : "other",
+                count,
+                Long::sum));
+    return kept;
+  }
+
+  private static List<LayerTotals> byLayer(List<LayerTotals> a, List<LayerTotals> b) {
+    Map<Integer, LayerTotals> sum = new TreeMap<>();
+    a.forEach(layer -> sum.merge(layer.layer(), layer, LayerTotals::plus));
+    b.forEach(layer -> sum.merge(layer.layer(), layer, LayerTotals::plus));
+    return new ArrayList<>(sum.values());
+  }
+}

@@ -1,0 +1,115 @@
+package io.rollcall.jobs.input;
+
+import io.rollcall.engine.UserException;
+import java.io.IOException;
+import java.util.EnumSet;
+import java.util.Locale;
+import java.util.Set;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.LocatedFileStatus;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.RemoteIterator;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+
+/** Finds out what lies at an input path and opens it. */
+final class InputFiles {
+  private enum Format {
+    PARQUET,
+    JSON_LINES
+  }
+
+  private final SparkSession spark;
+  private final String path;
+
+  InputFiles(SparkSession spark, String path) {
+    this.spark = spark;
+    this.path = path;
+  }
+
+  Dataset<Row> open() {
+    Set<Format> formats = formats();
+    if (formats.isEmpty()) {
+      throw new UserException(
+          "input '" + path + "' holds no files; give Parquet or JSON lines (.json, .jsonl)");
+    }
+    if (formats.size() > 1) {
+      throw new UserException(
+          "input '" + path + "' mixes JSON lines with other files; give one kind at a time");
+    }
+    boolean json = formats.contains(Format.JSON_LINES);
+    try {
+      return json ? spark.read().json(path) : spark.read().parquet(path);
+    } catch (Exception e) {
+      throw new UserException(
+          "cannot read input '"
+              + path
+              + "' as "
+              + (json ? "JSON lines" : "Parquet (JSON lines end in .json or .jsonl)")
+              + ": "
+              + oneLine(e),
+          e);
+    }
+  }
+
+  private Set<Format> formats() {
+    Set<Format> formats = EnumSet.noneOf(Format.class);
+    Configuration configuration = spark.sessionState().newHadoopConf();
+    try {
+      Path root = new Path(path);
+      FileSystem files = root.getFileSystem(configuration);
+      FileStatus[] matches = files.globStatus(root);
+      if (matches == null || matches.length == 0) {
+        throw new UserException(
+            "input '" + path + "' does not exist; give a file, a directory or a glob that matches");
+      }
+      for (FileStatus match : matches) {
+        if (match.isFile()) {
+          formats.add(format(match.getPath()));
+        } else {
+          collect(files, match.getPath(), formats);
+        }
+      }
+      return formats;
+    } catch (IOException | IllegalArgumentException e) {
+      throw new UserException("cannot list input '" + path + "': " + oneLine(e), e);
+    }
+  }
+
+  /** Looks at a directory as Spark's readers do: names with _ or . in front are not data. */
+  private static void collect(FileSystem files, Path directory, Set<Format> formats)
+      throws IOException {
+    RemoteIterator<LocatedFileStatus> entries = files.listLocatedStatus(directory);
+    while (entries.hasNext() && formats.size() < 2) {
+      FileStatus entry = entries.next();
+      String name = entry.getPath().getName();
+      if (name.startsWith(".") || (name.startsWith("_") && !name.contains("="))) {
+        continue;
+      }
+      if (entry.isFile()) {
+        formats.add(format(entry.getPath()));
+      } else if (name.contains("=")) {
+        collect(files, entry.getPath(), formats);
+      }
+    }
+  }
+
+  private static Format format(Path file) {
+    String name = file.getName().toLowerCase(Locale.ROOT);
+    return name.matches(".*\\.(json|jsonl|ndjson)(\\.(gz|bz2|zst|zstd|lz4|snappy|deflate))?")
+        ? Format.JSON_LINES
+        : Format.PARQUET;
+  }
+
+  private static String oneLine(Throwable e) {
+    Throwable root = e;
+    while (root.getCause() != null && root.getCause() != root) {
+      root = root.getCause();
+    }
+    String message = root.getMessage() == null ? root.toString() : root.getMessage();
+    return message.lines().findFirst().orElse(root.toString()).strip();
+  }
+}

@@ -1,0 +1,205 @@
+package io.rollcall.jobs.input;
+
+import static org.apache.spark.sql.functions.coalesce;
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.concat;
+import static org.apache.spark.sql.functions.count;
+import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.row_number;
+import static org.apache.spark.sql.functions.sha2;
+import static org.apache.spark.sql.functions.struct;
+import static org.apache.spark.sql.functions.substring;
+import static org.apache.spark.sql.functions.to_json;
+import static org.apache.spark.sql.functions.trim;
+import static org.apache.spark.sql.functions.when;
+import static org.apache.spark.sql.functions.xxhash64;
+
+import io.rollcall.engine.UserException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.expressions.Window;
+import org.apache.spark.sql.expressions.WindowSpec;
+import org.apache.spark.sql.types.ArrayType;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.MapType;
+import org.apache.spark.sql.types.StringType;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
+
+/**
+ * The prompts of a run as a table of {@link #ID}, {@link #PROMPT}, {@link #ERROR} and {@link #KEPT}.
+ *
+ * <p>A row without an id gets one made from a hash of what is read of it, {@code null#<hash>}: the
+ * same in every run, partition and retry. Rows that share an id become one row, whose error says how
+ * many there were.
+ */
+public final class PromptTable {
+  public static final String ID = "id";
+  public static final String PROMPT = "prompt";
+  /** Why a row cannot be answered; null where it can. */
+  public static final String ERROR = "error";
+  /** Struct of the kept columns; null for a repeated id, whose rows may differ. */
+  public static final String KEPT = "kept";
+
+  private static final String CORRUPT = "_corrupt_record";
+
+  private final Dataset<Row> rows;
+  private final List<StructField> kept;
+
+  private PromptTable(Dataset<Row> rows, List<StructField> kept) {
+    this.rows = rows;
+    this.kept = List.copyOf(kept);
+  }
+
+  /**
+   * Opens an input and checks its columns; reads no rows.
+   *
+   * @throws UserException naming the path or column that is wrong
+   */
+  public static PromptTable open(SparkSession spark, PromptSource source) {
+    Dataset<Row> input = new InputFiles(spark, source.path()).open();
+    StructField id = column(input, source.idColumn(), "--id-column", source);
+    if (id.dataType() instanceof StructType
+        || id.dataType() instanceof ArrayType
+        || id.dataType() instanceof MapType) {
+      throw wrongType(id, source, "not a single value", "--id-column");
+    }
+    StructField prompt = column(input, source.promptColumn(), "--prompt-column", source);
+    if (!(prompt.dataType() instanceof StringType)) {
+      throw wrongType(prompt, source, "not text", "--prompt-column");
+    }
+    List<StructField> kept = new ArrayList<>();
+    for (String name : source.keepColumns()) {
+      kept.add(column(input, name, "--keep-columns", source));
+    }
+    return new PromptTable(limited(select(input, id, prompt, kept), source.limit()), kept);
+  }
+
+  /** The kept columns, in order. */
+  public List<StructField> kept() {
+    return kept;
+  }
+
+  /** Rows as they were read, repeated ids included. */
+  public long rowCount() {
+    return rows.count();
+  }
+
+  /** Without the ids of another table. */
+  public PromptTable without(Dataset<Row> ids) {
+    Dataset<Row> done = ids.select(col(ID).as("done")).distinct();
+    return new PromptTable(
+        rows.join(done, col(ID).equalTo(col("done")), "left_anti"), kept);
+  }
+
+  /** Up to {@code n} answerable prompts for calibration: the same ones in every run. */
+  public List<String> sample(int n) {
+    return rows
+        .filter(col(ERROR).isNull().and(trim(col(PROMPT)).notEqual("")))
+        .orderBy(xxhash64(col(ID)), col(ID), col(PROMPT))
+        .limit(n)
+        .select(PROMPT)
+        .collectAsList()
+        .stream()
+        .map(row -> row.getString(0))
+        .toList();
+  }
+
+  /**
+   * Each id once, spread evenly over {@code partitions} and in order of id within each, so that a
+   * retried task meets the same prompts in the same order.
+   */
+  public Dataset<Row> prompts(int partitions) {
+    WindowSpec sameId = Window.partitionBy(ID).orderBy(ID);
+    Column all =
+        count(lit(1))
+            .over(
+                sameId.rowsBetween(Window.unboundedPreceding(), Window.unboundedFollowing()));
+    Column repeated = col("rows").gt(1);
+    return rows.repartition(partitions, col(ID))
+        .withColumn("rows", all)
+        .withColumn("nth", row_number().over(sameId))
+        .filter(col("nth").equalTo(1))
+        .select(
+            col(ID),
+            col(PROMPT),
+            when(repeated, concat(col("rows").cast("string"), lit(" rows of the input have this id")))
+                .otherwise(col(ERROR))
+                .as(ERROR),
+            when(repeated, lit(null)).otherwise(col(KEPT)).as(KEPT));
+  }
+
+  private static Dataset<Row> select(
+      Dataset<Row> input, StructField id, StructField prompt, List<StructField> kept) {
+    boolean corrupt = Arrays.asList(input.columns()).contains(CORRUPT);
+    Column unread = corrupt ? quoted(CORRUPT) : lit(null).cast(DataTypes.StringType);
+    Column[] keptColumns = kept.stream().map(field -> quoted(field.name())).toArray(Column[]::new);
+    List<Column> read = new ArrayList<>(Arrays.asList(keptColumns));
+    read.add(quoted(prompt.name()).as("rollcall prompt"));
+    read.add(unread.as("rollcall unread"));
+    Column hash = sha2(to_json(struct(read.toArray(Column[]::new))).cast("binary"), 256);
+    Column idText = quoted(id.name()).cast(DataTypes.StringType);
+    Column error =
+        when(unread.isNotNull(), lit("the line is not valid JSON"))
+            .when(idText.isNull(), lit("the row's " + id.name() + " is null"));
+    // A struct needs a field: without kept columns there is only the null.
+    Column keptStruct =
+        kept.isEmpty() ? lit(null).cast(DataTypes.StringType) : struct(keptColumns);
+    return input.select(
+        coalesce(idText, concat(lit("null#"), substring(hash, 1, 16))).as(ID),
+        quoted(prompt.name()).as(PROMPT),
+        error.as(ERROR),
+        keptStruct.as(KEPT));
+  }
+
+  private static Dataset<Row> limited(Dataset<Row> rows, long limit) {
+    if (limit == 0) {
+      return rows;
+    }
+    int n = (int) Math.min(limit, Integer.MAX_VALUE);
+    return rows.orderBy(xxhash64(col(ID)), col(ID), col(PROMPT)).limit(n);
+  }
+
+  private static StructField column(
+      Dataset<Row> input, String name, String option, PromptSource source) {
+    return Arrays.stream(input.schema().fields())
+        .filter(field -> field.name().equals(name))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new UserException(
+                    "input '"
+                        + source.path()
+                        + "' has no column '"
+                        + name
+                        + "'; its columns are "
+                        + String.join(", ", input.columns())
+                        + " ("
+                        + option
+                        + " chooses)"));
+  }
+
+  private static UserException wrongType(
+      StructField field, PromptSource source, String problem, String option) {
+    return new UserException(
+        "column '"
+            + field.name()
+            + "' of input '"
+            + source.path()
+            + "' is "
+            + field.dataType().simpleString()
+            + ", "
+            + problem
+            + "; choose another with "
+            + option);
+  }
+
+  private static Column quoted(String name) {
+    return col("`" + name.replace("`", "``") + "`");
+  }
+}

@@ -1,0 +1,174 @@
+package io.rollcall.jobs.output;
+
+import io.rollcall.engine.UserException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+
+/** OUTPUT: generations, sparsity and runs, on any Hadoop file system. */
+public final class OutputDirectory {
+  private static final String RUNS = "runs";
+  /** Says whose the directory is, before the first run's record does. */
+  private static final String MARKER = ".rollcall";
+
+  private final Path root;
+  private final FileSystem files;
+
+  /** @throws UserException when there is no such file system */
+  public OutputDirectory(String path, Configuration configuration) {
+    try {
+      root = new Path(path);
+      files = root.getFileSystem(configuration);
+    } catch (IOException | IllegalArgumentException e) {
+      throw new UserException("cannot use output '" + path + "': " + e.getMessage(), e);
+    }
+  }
+
+  public String path() {
+    return root.toString();
+  }
+
+  public String generations() {
+    return new Path(root, Tables.GENERATIONS).toString();
+  }
+
+  public String sparsity() {
+    return new Path(root, Tables.SPARSITY).toString();
+  }
+
+  public String record(String runId) {
+    return new Path(root, RUNS + "/" + runId + ".json").toString();
+  }
+
+  /**
+   * Checks that a run may write here by the mode, and that it can; deletes nothing yet.
+   *
+   * @throws UserException for an output that exists, is something else's, or cannot be written
+   */
+  public void admit(WriteMode mode) {
+    try {
+      if (!empty()) {
+        if (mode == WriteMode.ERROR) {
+          throw new UserException(
+              "output '"
+                  + root
+                  + "' exists; choose --mode overwrite, append or resume, or another --output");
+        }
+        if (!ours()) {
+          throw new UserException(
+              "output '"
+                  + root
+                  + "' is not empty and not written by Rollcall (it has no runs/*.json); choose"
+                  + " another --output");
+        }
+      }
+      files.mkdirs(root);
+      files.create(new Path(root, MARKER), true).close();
+    } catch (IOException e) {
+      throw new UserException(
+          "cannot write output '" + root + "': " + e.getMessage() + "; choose another --output", e);
+    }
+  }
+
+  /**
+   * @throws UserException when an input lies in the tables that this run would write or delete
+   */
+  public void requireOutside(String input) {
+    Path path = files.makeQualified(new Path(input));
+    for (String table : new String[] {Tables.GENERATIONS, Tables.SPARSITY}) {
+      String own = files.makeQualified(new Path(root, table)).toString();
+      if (path.toString().equals(own) || path.toString().startsWith(own + "/")) {
+        throw new UserException(
+            "input '" + input + "' is one of the output's own tables; choose another --output");
+      }
+    }
+  }
+
+  /** Deletes an earlier run's tables and records, and nothing else that may lie here. */
+  public void clear() {
+    try {
+      for (String name : new String[] {Tables.GENERATIONS, Tables.SPARSITY, RUNS, "_SUCCESS"}) {
+        files.delete(new Path(root, name), true);
+      }
+    } catch (IOException e) {
+      throw new UserException("cannot clear output '" + root + "': " + e.getMessage(), e);
+    }
+  }
+
+  /** The generations already here, in column {@code id}; empty where there are none. */
+  public Dataset<Row> doneIds(SparkSession spark) {
+    try {
+      if (files.exists(new Path(generations()))) {
+        return spark.read().parquet(generations()).select("id");
+      }
+      return spark.emptyDataset(Encoders.STRING()).toDF("id");
+    } catch (IOException e) {
+      throw new UserException("cannot read output '" + root + "': " + e.getMessage(), e);
+    }
+  }
+
+  /** Puts a run's record in place whole: a reader sees the earlier one or this one. */
+  public void writeRecord(String runId, String json) {
+    Path target = new Path(record(runId));
+    Path temporary = new Path(target.getParent(), "." + runId + ".tmp");
+    try {
+      try (FSDataOutputStream out = files.create(temporary, true)) {
+        out.write(json.getBytes(StandardCharsets.UTF_8));
+      }
+      // Not every file system renames over a file.
+      files.delete(target, false);
+      if (!files.rename(temporary, target)) {
+        throw new IOException("rename to " + target + " was refused");
+      }
+    } catch (IOException e) {
+      throw new UserException("cannot write run record '" + target + "': " + e.getMessage(), e);
+    }
+  }
+
+  /** The records of earlier runs, as JSON. */
+  public List<String> records() {
+    try {
+      List<String> records = new ArrayList<>();
+      FileStatus[] matches = files.globStatus(new Path(root, RUNS + "/*.json"));
+      for (FileStatus match : matches == null ? new FileStatus[0] : matches) {
+        try (var in = files.open(match.getPath())) {
+          records.add(new String(in.readAllBytes(), StandardCharsets.UTF_8));
+        }
+      }
+      return records;
+    } catch (IOException e) {
+      throw new UserException("cannot read runs of '" + root + "': " + e.getMessage(), e);
+    }
+  }
+
+  private boolean empty() throws IOException {
+    if (!files.exists(root)) {
+      return true;
+    }
+    if (files.getFileStatus(root).isFile()) {
+      throw new UserException(
+          "output '" + root + "' is a file; give a directory to write tables into");
+    }
+    return Stream.of(files.listStatus(root))
+        .allMatch(entry -> entry.getPath().getName().startsWith("."));
+  }
+
+  private boolean ours() throws IOException {
+    if (files.exists(new Path(root, MARKER))) {
+      return true;
+    }
+    FileStatus[] matches = files.globStatus(new Path(root, RUNS + "/*.json"));
+    return matches != null && matches.length > 0;
+  }
+}

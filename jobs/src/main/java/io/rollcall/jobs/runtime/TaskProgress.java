@@ -1,0 +1,13 @@
+package io.rollcall.jobs.runtime;
+
+import java.io.Serializable;
+
+/**
+ * What one task of a run has done so far.
+ *
+ * @param tokens prompt tokens prefilled and tokens generated
+ * @param unionDensity mean so far; NaN before the first decode step
+ */
+public record TaskProgress(
+    String runId, int partition, long prompts, long tokens, double unionDensity)
+    implements Serializable {}

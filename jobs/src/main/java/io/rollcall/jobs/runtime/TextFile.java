@@ -1,0 +1,31 @@
+package io.rollcall.jobs.runtime;
+
+import io.rollcall.engine.UserException;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+
+/** Small files that options name, on any Hadoop file system. */
+public final class TextFile {
+  private TextFile() {}
+
+  /**
+   * @param what the option's word for it, for messages
+   * @throws UserException when it cannot be read
+   */
+  public static String read(String what, String path, Configuration configuration) {
+    try {
+      Path file = new Path(path);
+      try (InputStream in = file.getFileSystem(configuration).open(file)) {
+        return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+      }
+    } catch (FileNotFoundException e) {
+      throw new UserException(what + " '" + path + "' does not exist; give a file's path", e);
+    } catch (IOException | IllegalArgumentException e) {
+      throw new UserException("cannot read " + what + " '" + path + "': " + e.getMessage(), e);
+    }
+  }
+}
