@@ -1,5 +1,6 @@
 package io.rollcall.engine.bench;
 
+import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.ScoreCollector;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.runner.CpuModelRunner;
@@ -36,10 +37,18 @@ public final class Benchmark {
   private final int workers;
   private final Random random = new Random(7);
 
+  /** @throws UserException when the model's context has no room for the benchmark's */
   public Benchmark(Model model, BenchmarkOptions options, int workers) {
     this.model = model;
     this.options = options;
     this.workers = workers;
+    if (capacity() > model.config().context()) {
+      throw new UserException(
+          String.format(
+              "context %d and %d decode steps do not fit the %d positions of model '%s'; lower"
+                  + " --context",
+              options.context(), CALIBRATION_STEPS, model.config().context(), model.name()));
+    }
   }
 
   /**

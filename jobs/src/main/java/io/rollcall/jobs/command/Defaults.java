@@ -15,7 +15,8 @@ final class Defaults implements IDefaultValueProvider {
 
   @Override
   public String defaultValue(ArgSpec argument) {
-    if (!(argument instanceof OptionSpec option)) {
+    // null lets an option's own default stand
+    if (!(argument instanceof OptionSpec option) || argument.defaultValue() != null) {
       return null;
     }
     String path = "rollcall." + option.longestName().replaceFirst("^--", "");
