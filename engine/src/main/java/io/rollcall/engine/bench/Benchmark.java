@@ -126,6 +126,10 @@ public final class Benchmark {
   }
 
   private double prefillSeconds(CpuModelRunner runner, int batch) {
+    long warm = System.nanoTime() + WARM_UP_NANOS;
+    while (System.nanoTime() < warm) {
+      prefill(runner, batch);
+    }
     double[] seconds = new double[PREFILL_ROUNDS];
     for (int round = 0; round < PREFILL_ROUNDS; round++) {
       long start = System.nanoTime();
