@@ -42,30 +42,37 @@ public final class Benchmark {
     this.workers = workers;
   }
 
-  /** @param results receives each configuration's result as it is measured */
-  public void run(Consumer<BenchmarkResult> results) {
+  /**
+   * @param results receives each configuration's result as it is measured
+   * @return how many there were
+   */
+  public int run(Consumer<BenchmarkResult> results) {
+    int measured = 0;
     for (int batch : options.batchSizes()) {
       for (Method method : options.methods()) {
         if (!method.sparse()) {
-          results.accept(measure(SparsityPlan.dense(model.digest()), batch));
+          results.accept(measure(SparsityPlan.dense(model.digest()), 0, batch));
+          measured++;
           continue;
         }
         var crossover = CrossoverMeasurement.measure(model, method, batch, workers);
         for (UnionStrategy union : options.unions()) {
           for (double sparsity : options.sparsities()) {
             SparsityProfile profile = calibrate(method, union, sparsity, batch);
-            results.accept(measure(new SparsityPlan(profile, crossover), batch));
+            results.accept(measure(new SparsityPlan(profile, crossover), sparsity, batch));
+            measured++;
           }
         }
       }
     }
+    return measured;
   }
 
   private SparsityProfile calibrate(
       Method method, UnionStrategy union, double sparsity, int batch) {
     var config = model.config();
     var collector =
-        new ScoreCollector(union, sparsity, batch, config.layers(), config.intermediateSize());
+        new ScoreCollector(union, new double[] {sparsity}, batch, config.layers(), config.intermediateSize());
     var plan = SparsityPlan.dense(model.digest());
     try (var runner =
         new CpuModelRunner(model, plan, batch, capacity(), workers, method, collector)) {
@@ -77,10 +84,10 @@ public final class Benchmark {
       }
     }
     return new SparsityProfile(
-        model.digest(), method, union, sparsity, collector.thresholds(), null);
+        model.digest(), method, union, collector.sparsity(), collector.thresholds(), null);
   }
 
-  private BenchmarkResult measure(SparsityPlan plan, int batch) {
+  private BenchmarkResult measure(SparsityPlan plan, double sparsity, int batch) {
     try (var runner = new CpuModelRunner(model, plan, batch, capacity(), workers)) {
       double prefillSeconds = prefillSeconds(runner, batch);
       TokenBatch tokens = new TokenBatch(batch);
@@ -91,7 +98,7 @@ public final class Benchmark {
       List<LayerStatistics> rows = counters.statistics();
       return new BenchmarkResult(
           plan.method().toString(),
-          plan.profile().sparsity(),
+          sparsity,
           plan.union().toString(),
           batch,
           options.context(),

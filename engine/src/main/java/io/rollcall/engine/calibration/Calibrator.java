@@ -11,6 +11,7 @@ import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.text.PromptTemplate;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.slf4j.Logger;
@@ -26,7 +27,7 @@ public final class Calibrator {
    * One pass over the sample's greedy dense generations; a threshold is the mean over decode
    * positions of the layer's quantile ({@link ScoreCollector}).
    *
-   * @param sparsity in (0, 1)
+   * @param sparsity in (0, 1), by batch bucket; the last serves every larger one
    * @param batchSize buckets up to it get thresholds
    * @param sample prompt texts; those that cannot be answered are left out
    * @param corpus what to call the sample in the profile
@@ -36,7 +37,7 @@ public final class Calibrator {
       Model model,
       Method method,
       UnionStrategy union,
-      double sparsity,
+      double[] sparsity,
       int batchSize,
       int maxNewTokens,
       PromptTemplate template,
@@ -79,14 +80,16 @@ public final class Calibrator {
             collector.unionDensity(thresholds));
     LOG.info(
         "thresholds of {} at sparsity {} for union {} from {} decode positions of {}",
-        method, sparsity, union, collector.positions(), corpus);
-    return new SparsityProfile(model.digest(), method, union, sparsity, thresholds, calibration);
+        method, Arrays.toString(sparsity), union, collector.positions(), corpus);
+    return new SparsityProfile(model.digest(), method, union, collector.sparsity(), thresholds, calibration);
   }
 
-  static void requireSparsity(Method method, double sparsity) {
-    if (!(sparsity > 0 && sparsity < 1)) {
-      throw new UserException(
-          "sparsity " + sparsity + " is outside (0, 1); it is the fraction of neurons dropped");
+  private static void requireSparsity(Method method, double[] sparsity) {
+    for (double s : sparsity) {
+      if (!(s > 0 && s < 1)) {
+        throw new UserException(
+            "sparsity " + s + " is outside (0, 1); it is the fraction of neurons dropped");
+      }
     }
     if (method.needsPredictor()) {
       throw new UserException(

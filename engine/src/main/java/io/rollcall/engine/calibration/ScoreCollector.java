@@ -16,7 +16,7 @@ import java.util.Arrays;
  * batch. For one sequence the two are the same.
  */
 public final class ScoreCollector implements ScoreObserver {
-  private final double sparsity;
+  private final double[] sparsity;
   private final int width;
   private final int[] groupSizes;
   private final double[][] quantileSums;
@@ -28,14 +28,16 @@ public final class ScoreCollector implements ScoreObserver {
   private long positions;
 
   /**
+   * @param sparsity wanted by bucket; the last serves every larger one
    * @param batchSize buckets up to it are filled
    * @param width f
    */
   public ScoreCollector(
-      UnionStrategy strategy, double sparsity, int batchSize, int layers, int width) {
-    this.sparsity = sparsity;
+      UnionStrategy strategy, double[] sparsity, int batchSize, int layers, int width) {
     this.width = width;
     int buckets = strategy instanceof UnionStrategy.Own ? 1 : BatchBuckets.count(batchSize);
+    this.sparsity = new double[buckets];
+    Arrays.setAll(this.sparsity, k -> sparsity[Math.min(k, sparsity.length - 1)]);
     groupSizes = new int[buckets];
     Arrays.setAll(groupSizes, k -> Math.min(BatchBuckets.largest(k), batchSize));
     quantileSums = new double[buckets][layers];
@@ -64,7 +66,7 @@ public final class ScoreCollector implements ScoreObserver {
           own[layer].add(largest, width);
         }
         System.arraycopy(largest, 0, sorted, 0, width);
-        quantileSums[k][layer] += Quantiles.quantile(sorted, width, sparsity);
+        quantileSums[k][layer] += Quantiles.quantile(sorted, width, sparsity[k]);
         groups[k][layer]++;
       }
     }
@@ -83,6 +85,11 @@ public final class ScoreCollector implements ScoreObserver {
         largest[i] *= scale[i];
       }
     }
+  }
+
+  /** Sparsity wanted, [bucket]. */
+  public double[] sparsity() {
+    return sparsity.clone();
   }
 
   /** Decode positions seen. */

@@ -79,7 +79,9 @@ public final class Checkpoint {
   public Tensor tensor(String name, int... shape) {
     Safetensors.Entry entry = tensors.get(name);
     if (entry == null) {
-      throw new UserException("model '" + files.name() + "' has no tensor " + name + where());
+      throw new UserException(
+          "model '" + files.name() + "' has no tensor " + name + " in "
+              + String.join(", ", weightFiles) + "; download it again");
     }
     List<Long> expected = Arrays.stream(shape).asLongStream().boxed().toList();
     if (!entry.shape().equals(expected)) {
@@ -99,10 +101,6 @@ public final class Checkpoint {
     }
     ByteBuffer data = files.map(entry.file(), entry.offset(), entry.length());
     return new Tensor(entry.type().get(), data);
-  }
-
-  private String where() {
-    return " in " + String.join(", ", weightFiles) + "; download it again";
   }
 
   /**

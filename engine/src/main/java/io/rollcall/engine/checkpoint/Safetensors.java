@@ -92,7 +92,8 @@ final class Safetensors {
       }
       return length;
     }
-    if (size < 1024 && new String(files.read(file), StandardCharsets.UTF_8).startsWith("version ")) {
+    if (size < 1024
+        && new String(files.read(file), StandardCharsets.UTF_8).startsWith("version ")) {
       throw new UserException(
           "file '" + file + "' of model '" + files.name()
               + "' is a Git LFS pointer, not weights; run 'git lfs pull' in the checkpoint");

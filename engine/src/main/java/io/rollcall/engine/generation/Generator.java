@@ -91,6 +91,15 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
 
   private static SparsityPlan requireModel(SparsityPlan plan, Model model) {
     plan.profile().requireModel(model.digest(), model.name());
+    int layers = model.config().layers();
+    for (float[] bucket : plan.profile().thresholds()) {
+      if (bucket.length != layers) {
+        throw new UserException(
+            String.format(
+                "the profile has thresholds for %d layers and model '%s' has %d; calibrate it again",
+                bucket.length, model.name(), layers));
+      }
+    }
     return plan;
   }
 

@@ -20,7 +20,8 @@ public final class CrossoverMeasurement {
   private static final Logger LOG = LoggerFactory.getLogger(CrossoverMeasurement.class);
   private static final double[] DENSITIES = {0.4, 0.6, 0.8, 0.98};
   private static final int MOST_LAYERS = 8;
-  private static final int ROUNDS = 5;
+  private static final int LEAST_ROUNDS = 5;
+  private static final long TIMED_NANOS = 200_000_000;
   private static final long WARM_UP_NANOS = 150_000_000;
 
   private final Model model;
@@ -78,7 +79,8 @@ public final class CrossoverMeasurement {
     double[] sparse = new double[unions.length];
     Arrays.fill(sparse, Double.MAX_VALUE);
     double dense = Double.MAX_VALUE;
-    for (int round = 0; round < ROUNDS; round++) {
+    long end = System.nanoTime() + TIMED_NANOS;
+    for (int round = 0; round < LEAST_ROUNDS || System.nanoTime() < end; round++) {
       for (int i = 0; i < unions.length; i++) {
         sparse[i] = Math.min(sparse[i], pass(batch, unions[i], false));
       }

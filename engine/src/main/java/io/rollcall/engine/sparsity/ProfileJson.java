@@ -25,8 +25,8 @@ final class ProfileJson {
       String modelDigest,
       String method,
       String union,
-      double sparsity,
       int[] buckets,
+      double[] sparsity,
       float[][] thresholds,
       SparsityProfile.Calibration calibration) {}
 
@@ -44,8 +44,8 @@ final class ProfileJson {
                   profile.modelDigest(),
                   profile.method().toString(),
                   profile.union().toString(),
-                  profile.sparsity(),
                   buckets,
+                  profile.sparsity(),
                   profile.thresholds(),
                   profile.calibration()));
     } catch (JsonProcessingException e) {
@@ -75,7 +75,7 @@ final class ProfileJson {
         file.modelDigest,
         method,
         UnionStrategy.parse(file.union),
-        file.sparsity,
+        file.sparsity == null ? new double[0] : file.sparsity,
         thresholds,
         file.calibration);
   }

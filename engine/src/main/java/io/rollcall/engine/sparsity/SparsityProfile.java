@@ -7,15 +7,15 @@ import java.io.Serializable;
  * Thresholds of one model and method, with how they were found: one JSON file ({@link ProfileJson}).
  *
  * @param modelDigest of the model they belong to
+ * @param sparsity [bucket] what was asked for, fraction of neurons dropped; empty for dense
  * @param thresholds [bucket][layer]; the last bucket serves every larger one; empty for dense
- * @param sparsity what was asked for
  * @param calibration corpus, its size, the densities measured; null where unknown
  */
 public record SparsityProfile(
     String modelDigest,
     Method method,
     UnionStrategy union,
-    double sparsity,
+    double[] sparsity,
     float[][] thresholds,
     Calibration calibration)
     implements Serializable {
@@ -39,7 +39,7 @@ public record SparsityProfile(
 
   public static SparsityProfile dense(String modelDigest) {
     return new SparsityProfile(
-        modelDigest, Method.DENSE, new UnionStrategy.Own(), 0, new float[0][], null);
+        modelDigest, Method.DENSE, new UnionStrategy.Own(), new double[0], new float[0][], null);
   }
 
   /**

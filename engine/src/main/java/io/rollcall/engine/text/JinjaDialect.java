@@ -26,10 +26,12 @@ final class JinjaDialect {
   private static final Pattern CONSTRUCT =
       Pattern.compile(
           "(?<literal>" + LITERAL + ")"
-              + "|\\bnot\\s+(?<operand>" + LITERAL + "|" + OPERAND + ")\\s+(?<test>is|in)\\s+(?!not\\b)"
+              + "|\\bnot\\s+(?<operand>" + LITERAL + "|" + OPERAND + ")"
+              + "\\s+(?<test>is|in)\\s+(?!not\\b)"
               + "|\\b(?<function>strftime_now|raise_exception)\\s+is\\s+defined\\b"
               + "|(?<reversed>\\[::-1])"
-              + "|\\bnamespace\\((?<arguments>(?:" + LITERAL + "|" + PARENTHESISED + "|[^()'\"])*)\\)",
+              + "|\\bnamespace\\("
+              + "(?<arguments>(?:" + LITERAL + "|" + PARENTHESISED + "|[^()'\"])*)\\)",
           Pattern.DOTALL);
   private static final Pattern ARGUMENT =
       Pattern.compile(

@@ -65,8 +65,9 @@ final class JinjaTemplate {
         error.getException());
   }
 
+  /** A context notes in its parents what was resolved: each rendering needs parents of its own. */
   private static JinjavaInterpreter interpreter(Map<String, Object> bindings) {
-    Context context = new Context(JINJAVA.getGlobalContext(), bindings);
+    Context context = new Context(JINJAVA.getGlobalContextCopy(), bindings);
     return new JinjavaInterpreter(JINJAVA, context, JINJAVA.getGlobalConfig());
   }
 

@@ -12,6 +12,7 @@ import jinjava.javax.el.ELResolver;
 
 /** The methods of Python's strings that chat templates call and Java's strings lack. */
 final class PythonStrings extends ELResolver {
+  private static final Pattern WORD = Pattern.compile("\\p{L}+");
 
   /** Jinjava's own resolver behind this one. */
   static ELResolver resolver() {
@@ -43,7 +44,7 @@ final class PythonStrings extends ELResolver {
       case "upper" -> text.toUpperCase(Locale.ROOT);
       case "lower" -> text.toLowerCase(Locale.ROOT);
       case "capitalize" -> capitalize(text);
-      case "title" -> Pattern.compile("\\p{L}+").matcher(text).replaceAll(m -> capitalize(m.group()));
+      case "title" -> WORD.matcher(text).replaceAll(word -> capitalize(word.group()));
       case "startswith" -> first == null ? null : text.startsWith(first);
       case "endswith" -> first == null ? null : text.endsWith(first);
       case "split" -> split(text, first);

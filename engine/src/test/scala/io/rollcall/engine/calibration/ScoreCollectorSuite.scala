@@ -17,7 +17,7 @@ class ScoreCollectorSuite extends AnyFunSuite {
     scores.toSeq.grouped(width).map(_.map(math.abs)).toSeq
 
   test("under own the threshold is the mean of each sequence's quantile, for every bucket") {
-    val collector = new ScoreCollector(new UnionStrategy.Own, 0.7, 8, 1, width)
+    val collector = new ScoreCollector(new UnionStrategy.Own, Array(0.7), 8, 1, width)
     val seen = steps(20, 5)
     seen.foreach(collector.observe(0, 3, _, 5, null))
     val thresholds = collector.thresholds
@@ -33,7 +33,7 @@ class ScoreCollectorSuite extends AnyFunSuite {
   }
 
   test("under shared each bucket's union has the wanted density") {
-    val collector = new ScoreCollector(new UnionStrategy.Shared, 0.6, 8, 1, width)
+    val collector = new ScoreCollector(new UnionStrategy.Shared, Array(0.6), 8, 1, width)
     val seen = steps(60, 8)
     seen.foreach(collector.observe(0, 3, _, 8, null))
     val thresholds = collector.thresholds
@@ -53,13 +53,13 @@ class ScoreCollectorSuite extends AnyFunSuite {
 
   test("scores are scaled before they are ranked") {
     val scale = Array.tabulate(width)(i => if (i < 40) 10f else 0.1f)
-    val collector = new ScoreCollector(new UnionStrategy.Own, 0.9, 1, 1, width)
+    val collector = new ScoreCollector(new UnionStrategy.Own, Array(0.9), 1, 1, width)
     collector.observe(0, 0, Array.fill(width)(-1f), 1, scale)
     assert(collector.thresholds()(0)(0) > 0.1f)
   }
 
   test("a bucket that never ran takes the threshold of the one below") {
-    val collector = new ScoreCollector(new UnionStrategy.Shared, 0.6, 8, 1, width)
+    val collector = new ScoreCollector(new UnionStrategy.Shared, Array(0.6), 8, 1, width)
     steps(5, 2).foreach(collector.observe(0, 1, _, 2, null))
     val thresholds = collector.thresholds
     assert(thresholds(3)(0) === thresholds(1)(0))

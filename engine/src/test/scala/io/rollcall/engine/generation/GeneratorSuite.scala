@@ -24,7 +24,7 @@ class GeneratorSuite extends AnyFunSuite with BeforeAndAfterAll {
 
   private def profile(method: Method, union: String, sparsity: Double): SparsityProfile =
     Calibrator.calibrate(
-      model, method, UnionStrategy.parse(union), sparsity, 8, 24, model.template,
+      model, method, UnionStrategy.parse(union), Array(sparsity), 8, 24, model.template,
       documents.take(16).asJava, "test prompts", 2)
 
   private def run(

@@ -23,7 +23,7 @@ class CpuModelRunnerSuite extends AnyFunSuite {
       crossover: Crossover = Crossover.never()): SparsityPlan = {
     val base = if (method == Method.M_COUNTDOWN) 0.7f else if (method == Method.CATS) 0.5f else 0.6f
     val thresholds = Array.tabulate(3, model.config.layers)((k, l) => base * (1 + 0.2f * k + 0.1f * l))
-    val profile = new SparsityProfile(model.digest, method, union, 0.5, thresholds, null)
+    val profile = new SparsityProfile(model.digest, method, union, Array(0.5), thresholds, null)
     new SparsityPlan(profile, crossover)
   }
 
@@ -158,7 +158,7 @@ class CpuModelRunnerSuite extends AnyFunSuite {
     val model = RandomModels.model(seed = 6)
     val thresholds = Array(Array.fill(model.config.layers)(1e9f))
     val profile = new SparsityProfile(
-      model.digest, Method.M_COUNTDOWN, new UnionStrategy.Shared, 0.9, thresholds, null)
+      model.digest, Method.M_COUNTDOWN, new UnionStrategy.Shared, Array(0.9), thresholds, null)
     compare(model, new SparsityPlan(profile, Crossover.never()), workers = 1)
   }
 }

@@ -66,7 +66,7 @@ class SparsitySuite extends AnyFunSuite {
   }
 
   private def profile = new SparsityProfile(
-    "abc", Method.CATS, new UnionStrategy.Budget(0.25), 0.7, Array(Array(1f, 2f), Array(3f, 4.5f)),
+    "abc", Method.CATS, new UnionStrategy.Budget(0.25), Array(0.7, 0.6), Array(Array(1f, 2f), Array(3f, 4.5f)),
     new SparsityProfile.Calibration("docs", 8, 77, Array(Array(0.3, 0.3)), Array(Array(0.5, 0.6))))
 
   test("a profile survives its file") {

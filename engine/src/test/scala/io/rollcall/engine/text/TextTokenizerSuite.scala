@@ -1,5 +1,6 @@
 package io.rollcall.engine.text
 
+import java.nio.file.{Files, Paths}
 import java.util.concurrent.{Callable, Executors}
 
 import scala.jdk.CollectionConverters._
@@ -78,6 +79,22 @@ class TextTokenizerSuite extends AnyFunSuite with BeforeAndAfterAll {
     closed.close()
     closed.close()
     intercept[IllegalStateException](closed.encode("x", true))
+  }
+
+  test("processes that start at once need no HOME and leave nothing behind") {
+    val temporary = TinyCheckpoint.directory()
+    val java = Paths.get(System.getProperty("java.home"), "bin", "java").toString
+    val processes = (1 to 3).map { _ =>
+      new ProcessBuilder(
+        java, "-Duser.home=/nonexistent/home", s"-Djava.io.tmpdir=$temporary",
+        "-cp", System.getProperty("java.class.path"), "io.rollcall.engine.text.TokenizerProcess", "a b")
+        .redirectErrorStream(true)
+        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+        .start()
+    }
+    val expected = tokenizer.encode("a b", true).length
+    assert(processes.map(_.waitFor()) == Seq.fill(3)(expected))
+    assert(Files.list(temporary).iterator.asScala.isEmpty)
   }
 
   test("loading leaves the process's properties and HOME as they were") {

@@ -6,6 +6,7 @@ import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.generate.SparsityRequest;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import picocli.CommandLine.Option;
 
 /** How decode steps choose the neurons they call. */
@@ -20,8 +21,10 @@ final class SparsityOptions {
   @Option(
       names = "--sparsity",
       paramLabel = "S",
-      description = "fraction of neurons to drop, thresholds calibrated on a sample of the input"
-          + " (default: the model's own profile, else 0.7)")
+      description = "fraction of neurons that a sequence drops (under own those it does not call, under"
+          + " shared and budget those nobody in its batch calls); thresholds are calibrated on a"
+          + " sample of the input"
+          + " (default: the model's own profile, else 0.5)")
   private Double sparsity;
 
   @Option(
@@ -43,8 +46,13 @@ final class SparsityOptions {
   }
 
   private static <T> T parse(String name, Function<String, T> parser) {
+    return usage(() -> name == null ? null : parser.apply(name));
+  }
+
+  /** Makes a value of options; what is wrong with it is wrong usage. */
+  static <T> T usage(Supplier<T> value) {
     try {
-      return name == null ? null : parser.apply(name);
+      return value.get();
     } catch (UserException e) {
       throw new UsageException(e.getMessage());
     }

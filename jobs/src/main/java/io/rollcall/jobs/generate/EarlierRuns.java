@@ -22,8 +22,8 @@ final class EarlierRuns {
         note(other, "model", run.path("model_digest").asText(modelDigest), modelDigest);
         note(other, "method", run.path("method").asText(), plan.method().toString());
         note(other, "union", run.path("union").asText(), plan.union().toString());
-        double sparsity = run.path("sparsity").asDouble();
-        note(other, "sparsity", "" + sparsity, "" + plan.profile().sparsity());
+        String sparsity = JSON.valueToTree(plan.profile().sparsity()).toString();
+        note(other, "sparsity", run.path("sparsity").toString(), sparsity);
       } catch (JsonProcessingException e) {
         other.add("a record that cannot be read");
       }

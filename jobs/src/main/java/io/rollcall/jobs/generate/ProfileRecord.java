@@ -20,7 +20,7 @@ final class ProfileRecord {
         .put("sparsity", plan.profile().sparsity())
         .put("profile", plan.profile())
         .put("profile_digest", sha256(plan.profile().toJson()))
-        .put("crossover", finite(plan.crossover().density()));
+        .put("crossover", plan.crossover().density());
   }
 
   static Map<String, Object> layer(RunTotals.LayerTotals layer) {
@@ -33,15 +33,6 @@ final class ProfileRecord {
     fields.put("bytes_read", layer.bytesRead());
     fields.put("bytes_dense", layer.bytesDense());
     return fields;
-  }
-
-  /** JSON has no infinity: null for a bucket that never runs dense. */
-  private static Double[] finite(double[] densities) {
-    Double[] values = new Double[densities.length];
-    for (int i = 0; i < densities.length; i++) {
-      values[i] = Double.isFinite(densities[i]) ? densities[i] : null;
-    }
-    return values;
   }
 
   private static String sha256(String text) {

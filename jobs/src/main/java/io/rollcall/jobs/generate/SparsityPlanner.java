@@ -22,7 +22,7 @@ final class SparsityPlanner {
   /** A profile that a model directory may bring; it applies where nothing else was asked for. */
   static final String OWN_PROFILE = "sparsity_profile.json";
 
-  static final double DEFAULT_SPARSITY = 0.7;
+  static final double DEFAULT_SPARSITY = 0.5;
   private static final Logger LOG = LoggerFactory.getLogger(SparsityPlanner.class);
 
   private final ModelRegistry.Loaded loaded;
@@ -91,7 +91,7 @@ final class SparsityPlanner {
         loaded.model(),
         method,
         union,
-        sparsity,
+        new double[] {sparsity},
         decoding.batchSize(),
         decoding.maxNewTokens(),
         template,

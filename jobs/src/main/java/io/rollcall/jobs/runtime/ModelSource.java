@@ -2,15 +2,16 @@ package io.rollcall.jobs.runtime;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.model.Model;
 import io.rollcall.kernels.WeightType;
 import java.io.IOException;
 import java.io.Serializable;
-import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.LocalFileSystem;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -30,33 +31,38 @@ public record ModelSource(String name, WeightType weights) implements Serializab
     if (name.startsWith(ModelFiles.BUILTIN)) {
       return ModelFiles.locate(name);
     }
-    Path local = Path.of(name.startsWith("file:") ? URI.create(name).getPath() : name);
-    return name.contains("://") && !name.startsWith("file:")
-        ? ModelFiles.directory(stage(configuration))
-        : ModelFiles.directory(local);
-  }
-
-  private Path stage(Configuration configuration) {
     try {
-      org.apache.hadoop.fs.Path remote = new org.apache.hadoop.fs.Path(name);
-      FileSystem files = remote.getFileSystem(configuration);
-      if (!files.exists(remote)) {
-        throw new UserException("model '" + name + "' does not exist");
-      }
-      Path directory = Files.createTempDirectory("rollcall-model-");
-      directory.toFile().deleteOnExit();
-      LOG.info("Copying model {} to {}", name, directory);
-      for (FileStatus file : files.listStatus(remote)) {
-        if (file.isFile()) {
-          Path copy = directory.resolve(file.getPath().getName());
-          copy.toFile().deleteOnExit();
-          files.copyToLocalFile(
-              false, file.getPath(), new org.apache.hadoop.fs.Path(copy.toUri()), true);
-        }
-      }
-      return directory;
-    } catch (IOException e) {
+      org.apache.hadoop.fs.Path path = new org.apache.hadoop.fs.Path(name);
+      FileSystem system = path.getFileSystem(configuration);
+      return ModelFiles.directory(
+          system instanceof LocalFileSystem local
+              ? local.pathToFile(path).toPath()
+              : stage(system, path));
+    } catch (IOException | IllegalArgumentException e) {
       throw new UserException("cannot read model '" + name + "': " + e.getMessage(), e);
     }
+  }
+
+  /** Loads the checkpoint, for whoever does not share it. */
+  public Model load(Configuration configuration) {
+    return Model.load(files(configuration), weights);
+  }
+
+  private Path stage(FileSystem system, org.apache.hadoop.fs.Path remote) throws IOException {
+    if (!system.exists(remote)) {
+      throw new UserException("model '" + name + "' does not exist");
+    }
+    Path directory = Files.createTempDirectory("rollcall-model-");
+    directory.toFile().deleteOnExit();
+    LOG.info("Copying model {} to {}", name, directory);
+    for (FileStatus file : system.listStatus(remote)) {
+      if (file.isFile()) {
+        Path copy = directory.resolve(file.getPath().getName());
+        copy.toFile().deleteOnExit();
+        system.copyToLocalFile(
+            false, file.getPath(), new org.apache.hadoop.fs.Path(copy.toUri()), true);
+      }
+    }
+    return directory;
   }
 }

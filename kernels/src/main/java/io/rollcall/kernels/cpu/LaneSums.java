@@ -1,89 +1,51 @@
 package io.rollcall.kernels.cpu;
 
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorShuffle;
+import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Adds up the lanes of L vectors of L lanes at once, by a transposing tree: each level halves the
- * vectors and adds lane l to lane l ^ h, for h = L/2, …, 2, 1. Every sum is made by the same tree
- * whichever vector it comes from (addition commutes to the bit). reduceLanes is not used: its order
- * is unspecified, and a slow sequence on JDK 17.
+ * Adds up the lanes of many vectors by one fixed tree: lane l and l + L/2, then l and l + L/4, down to
+ * one. reduceLanes is not used: its order is unspecified, and it is a slow sequence on JDK 17, as
+ * blends and shuffles in registers are. Instead a vector is loaded once more from its middle, added
+ * to itself, and stored so that the next one overwrites the half that means nothing.
  *
- * <p>A level is a loop over memory in a method of its own: the whole tree in one method is more than
- * JDK 17's compiler inlines.
+ * <p>Vectors of 4 lanes would do the same more simply, but a second species in the JVM takes from the
+ * compiler what it knows of the first: the tiles then run 20 times slower.
  */
 final class LaneSums {
+  private static final VectorSpecies<Float> S = Lanes.FLOATS;
   private static final int L = Lanes.COUNT;
-  private static final VectorMask<Float> UPPER8 = upper(8);
-  private static final VectorMask<Float> UPPER4 = upper(4);
-  private static final VectorMask<Float> UPPER2 = upper(2);
-  private static final VectorMask<Float> UPPER1 = upper(1);
-  private static final VectorShuffle<Float> SWAP8 = swap(8);
-  private static final VectorShuffle<Float> SWAP4 = swap(4);
-  private static final VectorShuffle<Float> SWAP2 = swap(2);
-  private static final VectorShuffle<Float> SWAP1 = swap(1);
 
   private LaneSums() {}
 
-  private static VectorMask<Float> upper(int half) {
-    boolean[] lanes = new boolean[L];
-    for (int i = 0; i < L; i++) {
-      lanes[i] = (i & half) != 0;
-    }
-    return VectorMask.fromArray(Lanes.FLOATS, lanes, 0);
+  /** Floats that {@link #add} needs for so many vectors. */
+  static int size(int vectors) {
+    return 2 * vectors * L + L;
   }
 
-  private static VectorShuffle<Float> swap(int half) {
-    return VectorShuffle.fromOp(Lanes.FLOATS, i -> (i ^ half) % L);
-  }
-
-  /** From {@code vectors} (a multiple of L) at the front of s to their sums at the front of s. */
+  /** From {@code vectors} of L lanes at the front of s to their sums at the front of s. */
   static void add(float[] s, int vectors) {
-    if (L >= 16) {
-      level8(s, vectors / (L / 8));
+    int other = vectors * L;
+    int from = 0;
+    if (L == 16) {
+      halve(s, from, 16, vectors, other);
+      from = other;
     }
     if (L >= 8) {
-      level4(s, vectors / (L / 4));
+      halve(s, from, 8, vectors, other - from);
+      from = other - from;
     }
-    level2(s, vectors / (L / 2));
-    level1(s, vectors / L);
-  }
-
-  // Result v of a level is made of vectors i and i + h, where i counts up and skips every second h.
-
-  private static void level8(float[] s, int results) {
-    for (int v = 0; v < results; v++) {
-      int i = v + (v & -8);
-      FloatVector a = Lanes.load(s, i * L);
-      FloatVector b = Lanes.load(s, (i + 8) * L);
-      a.blend(b, UPPER8).add(b.blend(a, UPPER8).rearrange(SWAP8)).intoArray(s, v * L);
+    for (int v = 0, i = from; v < vectors; v++, i += 4) {
+      s[v] = (s[i] + s[i + 2]) + (s[i + 1] + s[i + 3]);
     }
   }
 
-  private static void level4(float[] s, int results) {
-    for (int v = 0; v < results; v++) {
-      int i = v + (v & -4);
-      FloatVector a = Lanes.load(s, i * L);
-      FloatVector b = Lanes.load(s, (i + 4) * L);
-      a.blend(b, UPPER4).add(b.blend(a, UPPER4).rearrange(SWAP4)).intoArray(s, v * L);
-    }
-  }
-
-  private static void level2(float[] s, int results) {
-    for (int v = 0; v < results; v++) {
-      int i = v + (v & -2);
-      FloatVector a = Lanes.load(s, i * L);
-      FloatVector b = Lanes.load(s, (i + 2) * L);
-      a.blend(b, UPPER2).add(b.blend(a, UPPER2).rearrange(SWAP2)).intoArray(s, v * L);
-    }
-  }
-
-  private static void level1(float[] s, int results) {
-    for (int v = 0; v < results; v++) {
-      FloatVector a = Lanes.load(s, 2 * v * L);
-      FloatVector b = Lanes.load(s, (2 * v + 1) * L);
-      a.blend(b, UPPER1).add(b.blend(a, UPPER1).rearrange(SWAP1)).intoArray(s, v * L);
+  private static void halve(float[] s, int from, int width, int vectors, int to) {
+    int half = width / 2;
+    for (int v = 0; v < vectors; v++) {
+      int at = from + v * width;
+      FloatVector lower = FloatVector.fromArray(S, s, at);
+      lower.add(FloatVector.fromArray(S, s, at + half)).intoArray(s, to + v * half);
     }
   }
 }

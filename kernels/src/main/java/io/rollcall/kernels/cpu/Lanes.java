@@ -2,7 +2,6 @@ package io.rollcall.kernels.cpu;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /** The vectors in use: the widest that the machine prefers, up to 512 bits. */
@@ -25,16 +24,15 @@ final class Lanes {
     return FloatVector.broadcast(FLOATS, value);
   }
 
-  /** The sum of the lanes in one fixed order, which reduceLanes does not promise. */
-  static float sum(FloatVector vector) {
+  /**
+   * The sum of a vector's lanes, given as its array, in one fixed order, which reduceLanes does not
+   * promise. A vector as the argument could end on the heap with all that led to it.
+   */
+  static float sum(float[] lanes) {
     float sum = 0;
-    for (float lane : vector.toArray()) {
+    for (float lane : lanes) {
       sum += lane;
     }
     return sum;
-  }
-
-  static float largest(FloatVector vector) {
-    return vector.reduceLanes(VectorOperators.MAX);
   }
 }

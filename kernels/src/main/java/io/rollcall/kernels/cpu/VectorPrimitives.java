@@ -37,7 +37,7 @@ final class VectorPrimitives implements Primitives {
     for (; i + L <= to; i += L) {
       largestLanes = largestLanes.max(Lanes.load(x, i));
     }
-    float largest = Lanes.largest(largestLanes);
+    float largest = largestLanes.reduceLanes(VectorOperators.MAX);
     for (; i < to; i++) {
       largest = Math.max(largest, x[i]);
     }
@@ -47,7 +47,7 @@ final class VectorPrimitives implements Primitives {
       e.intoArray(x, i);
       sumLanes = sumLanes.add(e);
     }
-    float sum = Lanes.sum(sumLanes);
+    float sum = Lanes.sum(sumLanes.toArray());
     for (; i < to; i++) {
       x[i] = Exponential.exp(x[i] - largest);
       sum += x[i];
@@ -88,7 +88,7 @@ final class VectorPrimitives implements Primitives {
       FloatVector v = Lanes.load(x, at + i);
       lanes = v.fma(v, lanes);
     }
-    float sum = Lanes.sum(lanes);
+    float sum = Lanes.sum(lanes.toArray());
     for (; i < width; i++) {
       sum = Math.fma(x[at + i], x[at + i], sum);
     }
@@ -190,7 +190,7 @@ final class VectorPrimitives implements Primitives {
       counts = counts.add(hit);
       Lanes.load(marks, i).max(hit).intoArray(marks, i);
     }
-    int called = (int) Lanes.sum(counts);
+    int called = (int) Lanes.sum(counts.toArray());
     for (; i < width; i++) {
       if (scores.magnitude(b, i) > threshold) {
         called++;
@@ -223,7 +223,7 @@ final class VectorPrimitives implements Primitives {
       FloatVector m = magnitude(scores, at, i);
       lanes = m.fma(m, lanes);
     }
-    float total = Lanes.sum(lanes);
+    float total = Lanes.sum(lanes.toArray());
     for (; i < width; i++) {
       float m = scores.magnitude(b, i);
       total = Math.fma(m, m, total);

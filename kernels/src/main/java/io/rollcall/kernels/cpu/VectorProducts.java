@@ -29,7 +29,7 @@ final class VectorProducts {
   static void dots(
       float[] w, int at, int stride, int rows, float[] x, int xAt, int xStride, int batch, int k,
       float[] y, int yAt, int yStride, Scratch scratch) {
-    float[] sums = scratch.sums.atLeast(DotTiles.BATCH * DotTiles.PANEL * L);
+    float[] sums = scratch.sums.atLeast(LaneSums.size(DotTiles.BATCH * DotTiles.PANEL));
     for (int b = 0; b < batch; ) {
       int left = batch - b;
       int tile = left >= 4 ? 4 : left >= 2 ? 2 : 1;
