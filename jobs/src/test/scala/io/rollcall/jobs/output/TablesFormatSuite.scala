@@ -126,7 +126,6 @@ class TablesFormatSuite extends SparkSuite {
       .parse(Files.readString(root.resolve(s"conf/schemas/$table.avsc")))
     val configuration = new Configuration()
     AvroReadSupport.setAvroReadSchema(configuration, schema)
-    AvroReadSupport.setRequestedProjection(configuration, schema)
     new java.io.File(output, table).listFiles().toSeq
       .filter(_.getName.endsWith(".parquet"))
       .flatMap { file =>
