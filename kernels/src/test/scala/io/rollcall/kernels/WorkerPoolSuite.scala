@@ -60,15 +60,15 @@ class WorkerPoolSuite extends AnyFunSuite {
     }
   }
 
-  test("a hundred thousand small calls lose neither work nor a wake-up") {
+  test("thirty thousand small calls lose neither work nor a wake-up") {
     using(2) { pool =>
       val counts = new AtomicIntegerArray(2)
-      for (call <- 1 to 100000) {
+      for (call <- 1 to 30000) {
         pool.forRange(2, 1, (from, _) => counts.incrementAndGet(from))
         // now and then long enough for the helper to park
-        if (call % 10000 == 0) Thread.sleep(2)
+        if (call % 3000 == 0) Thread.sleep(2)
       }
-      assert(counts.get(0) == 100000 && counts.get(1) == 100000)
+      assert(counts.get(0) == 30000 && counts.get(1) == 30000)
     }
   }
 

@@ -5,6 +5,7 @@ import java.nio.{ByteBuffer, ByteOrder}
 import java.nio.charset.StandardCharsets.UTF_8
 import java.nio.file.{Files, Path}
 
+import scala.jdk.CollectionConverters._
 import scala.util.Random
 
 import com.fasterxml.jackson.databind.ObjectMapper
@@ -40,14 +41,15 @@ object TinyCheckpoint {
 
   def directory(): Path = {
     val directory = Files.createTempDirectory("checkpoint")
-    directory.toFile.deleteOnExit()
+    sys.addShutdownHook {
+      Files.list(directory).iterator.asScala.foreach(Files.delete)
+      Files.delete(directory)
+    }
     directory
   }
 
-  def write(directory: Path, file: String, text: String): Unit = {
+  def write(directory: Path, file: String, text: String): Unit =
     Files.write(directory.resolve(file), text.getBytes(UTF_8))
-    directory.resolve(file).toFile.deleteOnExit()
-  }
 
   def safetensors(directory: Path, file: String, tensors: Seq[StoredTensor]): Unit = {
     val header = json.createObjectNode()
@@ -71,7 +73,6 @@ object TinyCheckpoint {
       out.write(text)
       out.write(data)
     } finally out.close()
-    directory.resolve(file).toFile.deleteOnExit()
   }
 
   def index(directory: Path, shards: Seq[(String, Seq[StoredTensor])]): Unit = {
