@@ -1,5 +1,6 @@
 package io.rollcall.jobs.generate;
 
+import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.output.WriteMode;
 import io.rollcall.jobs.runtime.ModelSource;
@@ -18,6 +19,13 @@ public record GenerateRequest(
     SparsityRequest sparsity,
     Decoding decoding,
     int partitions) {
+
+  public GenerateRequest {
+    if (partitions < 0) {
+      throw new UsageException(
+          "--partitions " + partitions + " is below 0; leave it out to follow the prompts");
+    }
+  }
 
   public GenerateRequest withMode(WriteMode other) {
     return new GenerateRequest(input, output, other, model, sparsity, decoding, partitions);

@@ -1,0 +1,83 @@
+package io.rollcall.jobs.command
+
+import java.io.{ByteArrayOutputStream, PrintStream}
+
+import org.scalatest.funsuite.AnyFunSuite
+
+/** What can be refused before Spark starts. */
+class RollcallCommandSuite extends AnyFunSuite {
+  private val paths = Seq("--input", "in", "--output", "out")
+
+  private def run(arguments: String*): (Int, String, String) = {
+    val out = new ByteArrayOutputStream
+    val err = new ByteArrayOutputStream
+    val (realOut, realErr) = (System.out, System.err)
+    System.setOut(new PrintStream(out, true))
+    System.setErr(new PrintStream(err, true))
+    try (RollcallCommand.run(arguments: _*), out.toString, err.toString)
+    finally {
+      System.setOut(realOut)
+      System.setErr(realErr)
+    }
+  }
+
+  private def refused(arguments: String*): String = {
+    val (status, _, err) = run(arguments: _*)
+    assert(status == 2, err)
+    assert(err.linesIterator.size == 1, err)
+    err
+  }
+
+  test("help exits with 0 and every command has it") {
+    assert(run("--help")._1 == 0)
+    for (command <- Seq("demo", "generate", "bench")) {
+      val (status, out, _) = run(command, "--help")
+      assert(status == 0)
+      assert(out.contains(s"Usage: rollcall $command"))
+      assert(out.linesIterator.forall(_.length <= 100))
+    }
+  }
+
+  test("help shows the defaults of reference.conf") {
+    assert(run("generate", "--help")._2.contains("builtin:summarizer-20m)"))
+  }
+
+  test("a missing command, an unknown one and an unknown option are wrong usage") {
+    assert(refused().contains("no command given"))
+    assert(refused("summon").contains("summon"))
+    assert(refused("generate" +: paths :+ "--fast": _*).contains("--fast"))
+    assert(refused("generate", "--output", "out").contains("--input"))
+  }
+
+  test("values and combinations that cannot be are wrong usage") {
+    val bad = Seq(
+      Seq("--mode", "merge") -> "error, overwrite, append or resume",
+      Seq("--batch-size", "0") -> "batch size 0",
+      Seq("--batch-size", "many") -> "--batch-size",
+      Seq("--method", "magic") -> "m-countdown",
+      Seq("--union", "all") -> "budget:<fraction>",
+      Seq("--weights", "int4") -> "int4 does not run on the CPU",
+      Seq("--backend", "cuda") -> "only the CPU",
+      Seq("--profile", "p", "--method", "cats") -> "--profile",
+      Seq("--method", "dense", "--sparsity", "0.5") -> "--sparsity",
+      Seq("--method", "d-countdown") -> "needs a trained predictor",
+      Seq("--sparsity", "1.5") -> "outside (0, 1)",
+      Seq("--top-p", "0.5") -> "--temperature",
+      Seq("--keep-columns", "model") -> "--keep-columns",
+      Seq("--limit", "-1") -> "--limit",
+      Seq("--partitions", "-1") -> "--partitions")
+    bad.foreach { case (options, words) =>
+      assert(refused("generate" +: (paths ++ options): _*).contains(words), options)
+    }
+  }
+
+  test("a system property changes a default") {
+    System.setProperty("rollcall.weights", "int4")
+    com.typesafe.config.ConfigFactory.invalidateCaches()
+    try assert(refused("generate" +: paths: _*).contains("int4"))
+    finally {
+      System.clearProperty("rollcall.weights")
+      com.typesafe.config.ConfigFactory.invalidateCaches()
+    }
+  }
+}

@@ -1,0 +1,212 @@
+package io.rollcall.jobs.generate
+
+import java.nio.file.{Files, Path}
+
+import scala.jdk.CollectionConverters._
+
+import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
+import io.rollcall.engine.UserException
+import io.rollcall.jobs.SparkSuite
+import io.rollcall.jobs.input.PromptSource
+import io.rollcall.jobs.output.WriteMode
+import io.rollcall.jobs.runtime.ModelSource
+import io.rollcall.kernels.WeightType
+import org.apache.spark.sql.Row
+import org.apache.spark.sql.functions.{col, sum}
+
+class GenerateActionSuite extends SparkSuite {
+  private def run(request: GenerateRequest): GenerateResult =
+    new GenerateAction(spark, request).execute()
+
+  private def outputs(output: String): Map[String, String] = {
+    val rows = table(output, "generations").select("id", "output").collect()
+    assert(rows.map(_.getString(0)).distinct.length == rows.length)
+    rows.map(row => row.getString(0) -> row.getString(1)).toMap
+  }
+
+  private def errors(output: String): Map[String, String] =
+    table(output, "generations")
+      .filter(col("finish_reason") === "error")
+      .select("id", "error")
+      .collect()
+      .map(row => row.getString(0) -> row.getString(1))
+      .toMap
+
+  private def record(result: GenerateResult): JsonNode =
+    new ObjectMapper().readTree(new java.io.File(s"${result.output}/runs/${result.runId}.json"))
+
+  private def refused(request: GenerateRequest): String = {
+    val message = intercept[UserException](run(request)).getMessage
+    assert(message.linesIterator.size == 1)
+    message
+  }
+
+  test("with union own, batch size and partitions do not change a byte of 200 generations") {
+    val input = prompts("in", Requests.documents(200): _*)
+    val profile = calibrated(input)
+    val runs = for (batch <- Seq(1, 5, 32); partitions <- Seq(1, 7)) yield {
+      val output = path(s"out-$batch-$partitions")
+      run(
+        Requests(
+          input,
+          output,
+          sparsity = new SparsityRequest(null, null, profile, null),
+          batchSize = batch,
+          partitions = partitions))
+      outputs(output)
+    }
+    assert(runs.head.size == 200)
+    assert(runs.head.values.count(_.nonEmpty) > 150)
+    runs.tail.foreach(run => assert(run == runs.head))
+  }
+
+  /** Thresholds of buckets up to 32, found once: calibration depends on the batch size. */
+  private def calibrated(input: String): String = {
+    val result = run(
+      Requests(input, path("calibration"), Requests.own(0.6), batchSize = 32)
+        .withPartitions(2))
+    write("profile.json", result.plan.profile.toJson)
+  }
+
+  test("statistics count each decoded token once and agree with the generations") {
+    val input = prompts("in", Requests.documents(40): _*)
+    val result = run(Requests(input, path("out")))
+    val tokens = table(path("out"), "generations")
+      .agg(sum(col("output_tokens") - 1)).collect().head.getLong(0)
+    val layers = table(path("out"), "sparsity")
+      .groupBy("layer").agg(sum("sequences"), sum("bytes_read"), sum("bytes_dense")).collect()
+    assert(layers.length == 8)
+    layers.foreach { row =>
+      assert(row.getLong(1) == tokens)
+      assert(row.getLong(2) > 0 && row.getLong(2) <= row.getLong(3))
+    }
+    assert(result.totals.bytesRead == layers.map(_.getLong(2)).sum)
+    assert(result.totals.decodeTokens == tokens)
+  }
+
+  test("bad prompts become error rows and the rest goes on") {
+    val input = prompts(
+      "in",
+      Requests.documents(5) ++ Seq[(String, String)](
+        "null prompt" -> null,
+        "blank" -> "  ",
+        "long" -> "word " * 3000,
+        "twice" -> "one",
+        "twice" -> "two",
+        (null, "no id")): _*)
+    val result = run(Requests(input, path("out")))
+    assert(outputs(path("out")).size == 10)
+    val found = errors(path("out"))
+    assert(found.keySet.count(_.startsWith("null#")) == 1)
+    assert(found.keySet.filterNot(_.startsWith("null#")) ==
+      Set("null prompt", "blank", "long", "twice"))
+    assert(found("twice") == "2 rows of the input have this id")
+    found.values.foreach(error => assert(error.linesIterator.size == 1))
+    assert(result.totals.errorRows == 5)
+    assert(result.totals.rows == 10)
+  }
+
+  test("kept columns follow, null for repeated ids") {
+    write(
+      "in.jsonl",
+      """{"id": "a", "prompt": "A text editor.", "n": 1, "tags": ["x", "y"]}
+        |{"id": "b", "prompt": "", "n": 2, "tags": []}
+        |{"id": "c", "prompt": "A game.", "n": 3}
+        |{"id": "c", "prompt": "A game.", "n": 4}
+        |""".stripMargin)
+    val base = Requests(path("in.jsonl"), path("out"))
+    val source =
+      new PromptSource(path("in.jsonl"), "id", "prompt", java.util.List.of("n", "tags"), 0)
+    run(new GenerateRequest(
+      source, base.output, base.mode, base.model, base.sparsity, base.decoding, 1))
+    val rows = table(path("out"), "generations").orderBy("id").select("id", "n", "tags").collect()
+    assert(rows.toSeq == Seq(Row("a", 1L, Seq("x", "y")), Row("b", 2L, Seq()), Row("c", null, null)))
+  }
+
+  test("resume generates only the ids that the output lacks") {
+    val documents = Requests.documents(12)
+    val first = prompts("first", documents.take(5): _*)
+    val all = prompts("all", documents: _*)
+    val request = Requests(first, path("out"), Requests.own(0.5))
+    run(request)
+    val before = outputs(path("out"))
+    val resumed = run(Requests(all, path("out"), Requests.own(0.5)).withMode(WriteMode.RESUME))
+    assert(resumed.skipped == 5)
+    assert(resumed.totals.rows == 7)
+    assert(resumed.warning == null)
+    val after = outputs(path("out"))
+    assert(after.size == 12)
+    assert(before.forall { case (id, text) => after(id) == text })
+    val idle = run(Requests(all, path("out"), SparsityRequest.dense()).withMode(WriteMode.RESUME))
+    assert(idle.totals.rows == 0)
+    assert(idle.warning.contains("another method"))
+    assert(outputs(path("out")) == after)
+  }
+
+  test("append adds, overwrite replaces, error refuses") {
+    val input = prompts("in", Requests.documents(3): _*)
+    val request = Requests(input, path("out"), SparsityRequest.dense())
+    run(request)
+    assert(refused(request).contains("overwrite, append or resume"))
+    run(request.withMode(WriteMode.APPEND))
+    assert(table(path("out"), "generations").count() == 6)
+    val result = run(request.withMode(WriteMode.OVERWRITE))
+    assert(table(path("out"), "generations").select("run_id").distinct().collect().toSeq ==
+      Seq(Row(result.runId)))
+    assert(new java.io.File(path("out"), "runs").list().count(_.endsWith(".json")) == 2 - 1)
+  }
+
+  test("what is wrong is found before an earlier run is deleted") {
+    val input = prompts("in", Requests.documents(3): _*)
+    val request = Requests(input, path("out"), SparsityRequest.dense())
+    run(request)
+    val overwrite = request.withMode(WriteMode.OVERWRITE)
+    val empty = prompts("empty")
+    Files.createDirectory(Path.of(path("model")))
+    val other = run(Requests(input, path("other"))).plan.profile
+    val foreign = other.toJson.replace(other.modelDigest, "0" * 64)
+    val profile = write("foreign.json", foreign)
+    val bad = Seq(
+      overwrite.copyWith(input = PromptSource.of(path("none"))) -> "does not exist",
+      overwrite.copyWith(input = PromptSource.of(empty)) -> "has no rows",
+      overwrite.copyWith(model = new ModelSource(path("model"), WeightType.BF16)) -> "config.json",
+      overwrite.copyWith(model = new ModelSource("builtin:other", WeightType.BF16)) ->
+        "builtin:summarizer-20m",
+      overwrite.copyWith(sparsity = new SparsityRequest(null, null, profile, null)) -> "model",
+      overwrite.copyWith(sparsity = new SparsityRequest(null, null, path("none.json"), null)) ->
+        "does not exist")
+    bad.foreach { case (request, words) => assert(refused(request).contains(words)) }
+    assert(outputs(path("out")).size == 3)
+  }
+
+  test("the record says what was asked for and what became of it") {
+    val input = prompts("in", Requests.documents(6) :+ ("blank" -> ""): _*)
+    val result = run(Requests(input, path("out"), Requests.own(0.6)))
+    val json = record(result)
+    assert(json.path("status").asText == "succeeded")
+    assert(json.path("configuration").path("decoding").path("batch_size").asInt == 8)
+    assert(json.path("method").asText == "m-countdown")
+    assert(json.path("union").asText == "own")
+    assert(json.path("profile").path("thresholds").size > 0)
+    assert(json.path("profile").path("calibration").path("corpus").asText == input)
+    assert(json.path("counts").path("rows").asInt == 7)
+    assert(json.path("counts").path("finish_reasons").path("error").asInt == 1)
+    assert(json.path("decode").path("tokens").asLong > 0)
+    assert(json.path("versions").path("spark").asText == spark.version)
+    assert(json.path("versions").path("rollcall").asText.matches("[0-9].*"))
+    assert(json.path("devices").size == 1)
+    assert(json.path("partitions").asInt == 2)
+    assert(!json.toString.contains("NaN"))
+    assert(table(path("out"), "generations").select("run_id").distinct().collect().toSeq ==
+      Seq(Row(result.runId)))
+  }
+
+  private implicit class Variations(request: GenerateRequest) {
+    def copyWith(
+        input: PromptSource = request.input,
+        model: ModelSource = request.model,
+        sparsity: SparsityRequest = request.sparsity): GenerateRequest =
+      new GenerateRequest(
+        input, request.output, request.mode, model, sparsity, request.decoding, request.partitions)
+  }
+}

@@ -1,0 +1,144 @@
+package io.rollcall.jobs.input
+
+import java.util.List
+
+import io.rollcall.engine.UserException
+import io.rollcall.jobs.{SparkSuite, UsageException}
+import org.apache.avro.SchemaBuilder
+import org.apache.avro.generic.{GenericData, GenericRecord}
+import org.apache.hadoop.conf.Configuration
+import org.apache.parquet.avro.AvroParquetWriter
+import org.apache.parquet.hadoop.util.HadoopOutputFile
+
+class PromptTableSuite extends SparkSuite {
+  private def rows(source: PromptSource, partitions: Int = 3): Map[String, (String, String)] =
+    PromptTable
+      .open(spark, source)
+      .prompts(partitions)
+      .collect()
+      .map(row => row.getString(0) -> ((row.getString(1), row.getString(2))))
+      .toMap
+
+  private def refused(source: PromptSource): String = {
+    val message = intercept[UserException](PromptTable.open(spark, source)).getMessage
+    assert(message.linesIterator.size == 1)
+    message
+  }
+
+  private def columns(path: String, id: String, prompt: String, keep: String*) =
+    new PromptSource(path, id, prompt, List.of(keep: _*), 0)
+
+  test("a missing input is named") {
+    assert(refused(PromptSource.of(path("none"))).contains("none' does not exist"))
+    assert(refused(PromptSource.of(path("none*.json"))).contains("does not exist"))
+  }
+
+  test("an empty directory holds no files") {
+    new java.io.File(path("empty")).mkdir()
+    assert(refused(PromptSource.of(path("empty"))).contains("holds no files"))
+  }
+
+  test("a missing column is named with those there are") {
+    val input = prompts("in", "a" -> "x")
+    val message = refused(columns(input, "id", "document"))
+    assert(message.contains("no column 'document'"))
+    assert(message.contains("id, prompt"))
+    assert(message.contains("--prompt-column"))
+  }
+
+  test("a column of the wrong type is named with its type") {
+    val input = write("in.jsonl", """{"id": [1], "prompt": "x", "n": 1}""" + "\n")
+    assert(refused(PromptSource.of(input)).contains("array<bigint>"))
+    assert(refused(columns(input, "n", "n")).contains("bigint, not text"))
+  }
+
+  test("a file that is not Parquet is refused in one line") {
+    val input = write("in.parquet", "no parquet at all\n")
+    assert(refused(PromptSource.of(input)).contains("as Parquet"))
+  }
+
+  test("JSON lines and Parquet cannot be mixed") {
+    prompts("in", "a" -> "x")
+    write("in/b.json", """{"id": "b", "prompt": "y"}""")
+    assert(refused(PromptSource.of(path("in"))).contains("mixes"))
+  }
+
+  test("JSON lines are read by ending, compressed ones and globs too") {
+    write("a.jsonl", """{"id": 1, "prompt": "one"}""" + "\n")
+    write("b.json", """{"id": 2, "prompt": "two"}""" + "\n")
+    val out = new java.util.zip.GZIPOutputStream(new java.io.FileOutputStream(path("c.jsonl.gz")))
+    out.write("""{"id": 3, "prompt": "three"}""".getBytes)
+    out.close()
+    val read = rows(PromptSource.of(path("*.json*")))
+    assert(read == Map("1" -> ("one", null), "2" -> ("two", null), "3" -> ("three", null)))
+  }
+
+  test("a line that is no JSON becomes an error row") {
+    val input = write("in.jsonl", "{\"id\": \"a\", \"prompt\": \"x\"}\n{broken\n")
+    val (good, bad) = rows(PromptSource.of(input)).partition(_._1 == "a")
+    assert(good == Map("a" -> ("x", null)))
+    assert(bad.keys.head.startsWith("null#"))
+    assert(bad.values.head._2 == "the line is not valid JSON")
+  }
+
+  test("rows without an id get one of their own, the same each time") {
+    val input = prompts("in", null.asInstanceOf[String] -> "x", (null, "y"), ("a", "z"))
+    val first = rows(PromptSource.of(input), 1)
+    assert(first.size == 3)
+    assert(first.collect { case (id, (prompt, _)) if id.startsWith("null#") => prompt }.toSet ==
+      Set("x", "y"))
+    assert(first.values.count(_._2 == "the row's id is null") == 2)
+    assert(first == rows(PromptSource.of(input), 5))
+  }
+
+  test("rows that share an id become one error row that counts them") {
+    val input = prompts("in", "a" -> "x", "a" -> "y", "b" -> "z", "a" -> "x")
+    val read = rows(PromptSource.of(input))
+    assert(read.keySet == Set("a", "b"))
+    assert(read("a")._2 == "3 rows of the input have this id")
+    assert(read("b") == ("z", null))
+  }
+
+  test("prompts lie in as many partitions as asked for, sorted by id in each") {
+    val input = prompts("in", (1 to 100).map(i => s"id$i" -> s"p$i"): _*)
+    val found = PromptTable.open(spark, PromptSource.of(input)).prompts(7).rdd.glom().collect()
+    assert(found.length == 7)
+    assert(found.forall(_.nonEmpty))
+    found.foreach { part =>
+      val ids = part.map(_.getString(0)).toSeq
+      assert(ids == ids.sorted)
+    }
+  }
+
+  test("a limit takes the same rows each time") {
+    val input = prompts("in", (1 to 50).map(i => s"id$i" -> s"p$i"): _*)
+    val limited = new PromptSource(input, "id", "prompt", List.of(), 10)
+    assert(rows(limited).size == 10)
+    assert(rows(limited, 1) == rows(limited, 4))
+  }
+
+  test("a column cannot be kept twice or under the output's own names") {
+    assertThrows[UsageException](columns("x", "id", "prompt", "Model"))
+    assertThrows[UsageException](columns("x", "id", "prompt", "a", "A"))
+  }
+
+  test("what parquet-avro wrote is read") {
+    val schema = SchemaBuilder
+      .record("Doc")
+      .fields()
+      .requiredString("id")
+      .optionalString("prompt")
+      .endRecord()
+    val file = new org.apache.hadoop.fs.Path(new java.io.File(path("in.parquet")).toURI)
+    val writer = AvroParquetWriter
+      .builder[GenericRecord](HadoopOutputFile.fromPath(file, new Configuration()))
+      .withSchema(schema)
+      .build()
+    val record = new GenericData.Record(schema)
+    record.put("id", "a")
+    record.put("prompt", "text")
+    writer.write(record)
+    writer.close()
+    assert(rows(PromptSource.of(path("in.parquet"))) == Map("a" -> ("text", null)))
+  }
+}

@@ -1,0 +1,72 @@
+package io.rollcall.jobs.output
+
+import java.nio.file.{Files, Path}
+
+import io.rollcall.engine.UserException
+import io.rollcall.jobs.SparkSuite
+import org.apache.hadoop.conf.Configuration
+
+class OutputDirectorySuite extends SparkSuite {
+  private def directory(name: String) = new OutputDirectory(path(name), new Configuration())
+
+  private def refused(output: OutputDirectory, mode: WriteMode): String =
+    intercept[UserException](output.admit(mode)).getMessage
+
+  private def earlierRun(name: String): OutputDirectory = {
+    val output = directory(name)
+    output.admit(WriteMode.ERROR)
+    Files.createDirectories(Path.of(path(name), "generations"))
+    output.writeRecord("run-1", "{}")
+    output
+  }
+
+  test("an output that exists is refused with the modes that would do") {
+    val message = refused(earlierRun("out"), WriteMode.ERROR)
+    assert(message.contains("overwrite, append or resume"))
+  }
+
+  test("an empty directory, or one whose run never started, is no output yet") {
+    Files.createDirectory(Path.of(path("out")))
+    directory("out").admit(WriteMode.ERROR)
+    directory("out").admit(WriteMode.ERROR)
+  }
+
+  test("a directory that Rollcall did not write is left alone in every mode") {
+    Files.createDirectories(Path.of(path("home"), "generations"))
+    WriteMode.values().filter(_ != WriteMode.ERROR).foreach { mode =>
+      assert(refused(directory("home"), mode).contains("not written by Rollcall"))
+    }
+    assert(Files.exists(Path.of(path("home"), "generations")))
+  }
+
+  test("clearing deletes a run's tables and nothing else") {
+    val output = earlierRun("out")
+    write("out/notes.txt", "mine")
+    output.admit(WriteMode.OVERWRITE)
+    output.clear()
+    assert(!Files.exists(Path.of(path("out"), "generations")))
+    assert(!Files.exists(Path.of(path("out"), "runs")))
+    assert(Files.exists(Path.of(path("out"), "notes.txt")))
+  }
+
+  test("an output below a file cannot be written") {
+    write("file", "")
+    assert(refused(directory("file"), WriteMode.ERROR).contains("is a file"))
+    assert(refused(directory("file/out"), WriteMode.ERROR).contains("cannot write output"))
+  }
+
+  test("a record is replaced whole") {
+    val output = earlierRun("out")
+    output.writeRecord("run-1", "{\"status\": \"succeeded\"}")
+    output.writeRecord("run-2", "{}")
+    assert(output.records().size() == 2)
+    assert(output.records().contains("{\"status\": \"succeeded\"}"))
+  }
+
+  test("an input among the output's own tables is refused") {
+    val output = directory("out")
+    output.requireOutside(path("in"))
+    intercept[UserException](output.requireOutside(path("out/generations")))
+    intercept[UserException](output.requireOutside("file:" + path("out/sparsity/x.parquet")))
+  }
+}
