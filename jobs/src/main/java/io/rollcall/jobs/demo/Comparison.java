@@ -12,32 +12,38 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Dense beside sparse on the same prompts, one after the other in one process.
+ * Dense beside sparse on the same prompts, taking turns in one process so that neither has the warmer
+ * compiler or the quieter machine.
  *
+ * @param dense sums over the rounds
+ * @param sparse likewise
  * @param same share of prompts whose generations are equal
  */
 record Comparison(int prompts, PhaseTimes dense, PhaseTimes sparse, double same) {
+  private static final int ROUNDS = 3;
 
-  /** @param warmUp prompts at the front that run first, untimed */
   static Comparison run(
       Model model,
       SparsityPlan sparse,
       GenerationOptions options,
       int workers,
-      List<Prompt> prompts,
-      int warmUp) {
+      List<Prompt> prompts) {
     SparsityPlan dense = SparsityPlan.dense(model.digest());
-    for (SparsityPlan plan : List.of(dense, sparse)) {
-      answer(model, plan, options, workers, prompts.subList(0, warmUp));
-    }
+    // the first answers are for the texts; they warm up what the rounds time
     Answers denseAnswers = answer(model, dense, options, workers, prompts);
     Answers sparseAnswers = answer(model, sparse, options, workers, prompts);
+    PhaseTimes denseTimes = PhaseTimes.NONE;
+    PhaseTimes sparseTimes = PhaseTimes.NONE;
+    for (int round = 0; round < ROUNDS; round++) {
+      denseTimes = denseTimes.plus(answer(model, dense, options, workers, prompts).times());
+      sparseTimes = sparseTimes.plus(answer(model, sparse, options, workers, prompts).times());
+    }
     long same =
         denseAnswers.texts().entrySet().stream()
             .filter(entry -> entry.getValue().equals(sparseAnswers.texts().get(entry.getKey())))
             .count();
     return new Comparison(
-        prompts.size(), denseAnswers.times(), sparseAnswers.times(), (double) same / prompts.size());
+        prompts.size(), denseTimes, sparseTimes, (double) same / prompts.size());
   }
 
   private record Answers(Map<String, String> texts, PhaseTimes times) {}

@@ -32,7 +32,6 @@ public final class DemoAction {
   private static final int BATCH_SIZE = 8;
   private static final int MAX_NEW_TOKENS = 40;
   private static final int COMPARED = 40;
-  private static final int WARM_UP = 8;
   private static final int PREVIEWED = 7;
 
   private final SparkSession spark;
@@ -80,8 +79,7 @@ public final class DemoAction {
             run.plan(),
             decoding.options(model.config()),
             Runtime.getRuntime().availableProcessors(),
-            sample(documents),
-            WARM_UP);
+            sample(documents));
     return new DemoResult(MODEL, documents, run, preview(), comparison, BATCH_SIZE);
   }
 
