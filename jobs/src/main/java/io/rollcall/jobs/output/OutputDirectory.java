@@ -85,13 +85,21 @@ public final class OutputDirectory {
    * @throws UserException when an input lies in the tables that this run would write or delete
    */
   public void requireOutside(String input) {
-    Path path = files.makeQualified(new Path(input));
+    String path = qualified(new Path(input));
     for (String table : new String[] {Tables.GENERATIONS, Tables.SPARSITY}) {
-      String own = files.makeQualified(new Path(root, table)).toString();
-      if (path.toString().equals(own) || path.toString().startsWith(own + "/")) {
+      String own = qualified(new Path(root, table));
+      if (path.equals(own) || path.startsWith(own + "/")) {
         throw new UserException(
             "input '" + input + "' is one of the output's own tables; choose another --output");
       }
+    }
+  }
+
+  private String qualified(Path path) {
+    try {
+      return path.getFileSystem(files.getConf()).makeQualified(path).toString();
+    } catch (IOException e) {
+      throw new UserException("cannot read '" + path + "': " + e.getMessage(), e);
     }
   }
 
