@@ -53,7 +53,9 @@ public final class DemoAction {
   /** @throws io.rollcall.engine.UserException when the output is not a demo's or cannot be written */
   public DemoResult execute() {
     Configuration configuration = spark.sessionState().newHadoopConf();
-    new OutputDirectory(output, configuration).admit(WriteMode.OVERWRITE);
+    OutputDirectory directory = new OutputDirectory(output, configuration);
+    directory.admit(WriteMode.OVERWRITE);
+    directory.prepare();
     String documents = new Path(output, "documents").toString();
     DemoCorpus.documents(spark).coalesce(1).write().mode(SaveMode.Overwrite).parquet(documents);
     ModelSource source = new ModelSource(MODEL, WeightType.BF16);

@@ -89,6 +89,7 @@ public final class GenerateAction {
     if (rows == 0) {
       throw new UserException("input '" + request.input().path() + "' has no rows");
     }
+    output.prepare();
     TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
     ModelRegistry.Loaded loaded =
         ModelRegistry.process().model(request.model(), configuration);

@@ -52,9 +52,9 @@ public final class OutputDirectory {
   }
 
   /**
-   * Checks that a run may write here by the mode, and that it can; deletes nothing yet.
+   * Checks that a run may write here by the mode; changes nothing.
    *
-   * @throws UserException for an output that exists, is something else's, or cannot be written
+   * @throws UserException for an output that exists or is something else's
    */
   public void admit(WriteMode mode) {
     try {
@@ -73,6 +73,18 @@ public final class OutputDirectory {
                   + " another --output");
         }
       }
+    } catch (IOException e) {
+      throw new UserException("cannot list output '" + root + "': " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Makes the directory this project's own; deletes nothing.
+   *
+   * @throws UserException when it cannot be written
+   */
+  public void prepare() {
+    try {
       files.mkdirs(root);
       files.create(new Path(root, MARKER), true).close();
     } catch (IOException e) {

@@ -179,6 +179,14 @@ class GenerateActionSuite extends SparkSuite {
     assert(outputs(path("out")).size == 3)
   }
 
+  test("an input or output that cannot be used leaves nothing behind") {
+    val input = prompts("in", Requests.documents(3): _*)
+    write("file", "")
+    assert(refused(Requests(path("none"), path("out"))).contains("does not exist"))
+    assert(!Files.exists(Path.of(path("out"))))
+    assert(refused(Requests(input, path("file/out"))).contains("cannot write output"))
+  }
+
   test("the record says what was asked for and what became of it") {
     val input = prompts("in", Requests.documents(6) :+ ("blank" -> ""): _*)
     val result = run(Requests(input, path("out"), Requests.own(0.6)))

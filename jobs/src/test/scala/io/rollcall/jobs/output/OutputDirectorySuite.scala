@@ -15,6 +15,7 @@ class OutputDirectorySuite extends SparkSuite {
   private def earlierRun(name: String): OutputDirectory = {
     val output = directory(name)
     output.admit(WriteMode.ERROR)
+    output.prepare()
     Files.createDirectories(Path.of(path(name), "generations"))
     output.writeRecord("run-1", "{}")
     output
@@ -28,6 +29,7 @@ class OutputDirectorySuite extends SparkSuite {
   test("an empty directory, or one whose run never started, is no output yet") {
     Files.createDirectory(Path.of(path("out")))
     directory("out").admit(WriteMode.ERROR)
+    directory("out").prepare()
     directory("out").admit(WriteMode.ERROR)
   }
 
@@ -52,7 +54,8 @@ class OutputDirectorySuite extends SparkSuite {
   test("an output below a file cannot be written") {
     write("file", "")
     assert(refused(directory("file"), WriteMode.ERROR).contains("is a file"))
-    assert(refused(directory("file/out"), WriteMode.ERROR).contains("cannot write output"))
+    val below = directory("file/out")
+    assert(intercept[UserException](below.prepare()).getMessage.contains("cannot write output"))
   }
 
   test("a record is replaced whole") {
