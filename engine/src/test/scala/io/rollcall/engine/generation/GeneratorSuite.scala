@@ -19,7 +19,7 @@ class GeneratorSuite extends AnyFunSuite with BeforeAndAfterAll {
 
   override def afterAll(): Unit = model.close()
 
-  private val documents = Documents.many(40)
+  private val documents = Documents.many(24)
   private val prompts = documents.zipWithIndex.map { case (d, i) => new Prompt(s"p$i", d) }
 
   private def profile(method: Method, union: String, sparsity: Double): SparsityProfile =
@@ -74,6 +74,22 @@ class GeneratorSuite extends AnyFunSuite with BeforeAndAfterAll {
       texts(run(plan, new GenerationOptions(batch, 24, 256, 0.8, 0.9, seed), prompts = prompts.take(12))._1)
     assert(sampled(1, 1) === sampled(6, 1))
     assert(sampled(6, 1) !== sampled(6, 2))
+  }
+
+  test("int8 weights read a byte an element and two a group, and keep nearly every greedy answer") {
+    val int8 = Model.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.INT8)
+    try {
+      val generator = new Generator(
+        int8, dense, int8.template, greedy(8), 2, prompts.iterator.asJava)
+      try {
+        val answers = generator.asScala.map(g => g.id -> g.output).toMap
+        val stored = run(dense, greedy(8))._1.map(g => g.id -> g.output).toMap
+        val same = prompts.count(p => answers(p.id) == stored(p.id))
+        assert(same >= 0.8 * prompts.size, s"$same of ${prompts.size}")
+        val row = generator.statistics.get(0)
+        assert(row.bytesDense === row.steps * 3 * 1536 * (384 + 2 * 384 / 32))
+      } finally generator.close()
+    } finally int8.close()
   }
 
   test("under shared the union's density is near the wanted one at every batch size") {

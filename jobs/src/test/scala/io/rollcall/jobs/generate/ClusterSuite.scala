@@ -6,33 +6,14 @@ import scala.concurrent.{Await, ExecutionContext, Future}
 import scala.concurrent.duration._
 import scala.jdk.CollectionConverters._
 
-import io.rollcall.jobs.SparkSuite
-import io.rollcall.jobs.runtime.RollcallPlugin
+import io.rollcall.jobs.{Clusters, SparkSuite}
 import org.apache.spark.sql.{Row, SparkSession}
 import org.apache.spark.sql.functions.{col, sum}
 import org.scalatest.BeforeAndAfterAll
 
 /** Real executor processes: two workers of one core each on this machine. */
 class ClusterSuite extends SparkSuite with BeforeAndAfterAll {
-  /** Executors start in directories of their own. */
-  private val classPath = System.getProperty("java.class.path")
-    .split(java.io.File.pathSeparator)
-    .map(Path.of(_).toAbsolutePath.toString)
-    .mkString(java.io.File.pathSeparator)
-
-  private lazy val cluster = {
-    SparkSuite.stop()
-    SparkSession
-      .builder()
-      .master("local-cluster[2,1,2048]")
-      .appName("rollcall cluster tests")
-      .config("spark.ui.enabled", "false")
-      .config("spark.sql.shuffle.partitions", "2")
-      .config("spark.executor.memory", "1g")
-      .config("spark.executor.extraClassPath", classPath)
-      .config("spark.plugins", classOf[RollcallPlugin].getName)
-      .getOrCreate()
-  }
+  private lazy val cluster = Clusters.start()
 
   override protected def spark: SparkSession = cluster
 
