@@ -13,7 +13,7 @@ import org.scalatest.BeforeAndAfterAll
 
 /** Real executor processes: two workers of one core each on this machine. */
 class ClusterSuite extends SparkSuite with BeforeAndAfterAll {
-  private lazy val cluster = Clusters.start()
+  private lazy val cluster = Clusters.local()
 
   override protected def spark: SparkSession = cluster
 
