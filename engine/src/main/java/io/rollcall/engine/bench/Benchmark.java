@@ -57,6 +57,8 @@ public final class Benchmark {
    */
   public int run(Consumer<BenchmarkResult> results) {
     int measured = 0;
+    // the compiler's first seconds would count against the first configuration
+    measure(SparsityPlan.dense(model.digest()), 0, options.batchSizes().get(0));
     for (int batch : options.batchSizes()) {
       for (Method method : options.methods()) {
         if (!method.sparse()) {

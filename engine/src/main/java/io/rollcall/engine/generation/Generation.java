@@ -9,7 +9,7 @@ package io.rollcall.engine.generation;
  * @param outputTokens generated tokens, the end token counted
  * @param ownDensity mean fraction of neurons that this sequence called, over its decode steps and
  *     layers; NaN without a decode step
- * @param unionDensity mean fraction of neurons that the unions it was part of called, likewise
+ * @param unionDensity mean fraction of neurons in the unions it was part of, likewise
  */
 public record Generation(
     String id,

@@ -25,10 +25,7 @@ public record RunTotals(
     Map<String, Long> errors,
     long promptTokens,
     long outputTokens,
-    long prefillTokens,
-    long prefillNanos,
-    long decodeTokens,
-    long decodeNanos,
+    PhaseTimes times,
     List<LayerTotals> layers,
     Set<String> devices)
     implements Serializable {
@@ -36,7 +33,7 @@ public record RunTotals(
   private static final int ERROR_KINDS = 20;
 
   public static final RunTotals NONE =
-      new RunTotals(Map.of(), Map.of(), 0, 0, 0, 0, 0, 0, List.of(), Set.of());
+      new RunTotals(Map.of(), Map.of(), 0, 0, PhaseTimes.NONE, List.of(), Set.of());
 
   /**
    * The decode steps of one layer.
@@ -100,10 +97,7 @@ public record RunTotals(
             byError,
             generation.promptTokens(),
             generation.outputTokens(),
-            0,
-            0,
-            0,
-            0,
+            PhaseTimes.NONE,
             List.of(),
             Set.of()));
   }
@@ -116,10 +110,7 @@ public record RunTotals(
             Map.of(),
             0,
             0,
-            times.prefillTokens(),
-            times.prefillNanos(),
-            times.decodeTokens(),
-            times.decodeNanos(),
+            times,
             statistics.stream().map(LayerTotals::of).toList(),
             Set.of(device)));
   }
@@ -132,10 +123,7 @@ public record RunTotals(
         limited(sum(errors, other.errors)),
         promptTokens + other.promptTokens,
         outputTokens + other.outputTokens,
-        prefillTokens + other.prefillTokens,
-        prefillNanos + other.prefillNanos,
-        decodeTokens + other.decodeTokens,
-        decodeNanos + other.decodeNanos,
+        times.plus(other.times),
         byLayer(layers, other.layers),
         allDevices);
   }
@@ -147,10 +135,6 @@ public record RunTotals(
 
   public long errorRows() {
     return finishReasons.getOrDefault(FinishReason.ERROR.toString(), 0L);
-  }
-
-  public PhaseTimes times() {
-    return new PhaseTimes(prefillTokens, prefillNanos, decodeTokens, decodeNanos);
   }
 
   public long bytesRead() {

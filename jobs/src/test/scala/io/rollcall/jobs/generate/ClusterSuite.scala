@@ -71,7 +71,7 @@ class ClusterSuite extends SparkSuite with BeforeAndAfterAll {
     val survived = Await.result(running, 5.minutes)
     requireOnce(path("killed"), 160)
     assert(survived.totals.rows == 160)
-    assert(survived.totals.decodeTokens == result.totals.decodeTokens)
+    assert(survived.totals.times.decodeTokens == result.totals.times.decodeTokens)
     assert(generations(path("killed")) == generations(path("cluster")))
     assert(steps(path("killed")) == steps(path("cluster")))
 

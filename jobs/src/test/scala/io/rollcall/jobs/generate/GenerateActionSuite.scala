@@ -81,7 +81,7 @@ class GenerateActionSuite extends SparkSuite {
       assert(row.getLong(2) > 0 && row.getLong(2) <= row.getLong(3))
     }
     assert(result.totals.bytesRead == layers.map(_.getLong(2)).sum)
-    assert(result.totals.decodeTokens == tokens)
+    assert(result.totals.times.decodeTokens == tokens)
   }
 
   test("bad prompts become error rows and the rest goes on") {
