@@ -29,7 +29,7 @@ import org.apache.spark.sql.SparkSession;
  */
 public final class DemoAction {
   private static final String MODEL = "builtin:summarizer-20m";
-  private static final int BATCH_SIZE = 8;
+  private static final int BATCH_SIZE = 4;
   private static final int MAX_NEW_TOKENS = 40;
   private static final int COMPARED = 40;
   private static final int PREVIEWED = 7;

@@ -20,7 +20,7 @@ final class DemoPage {
   public String toString() {
     page.setLength(0);
     line(
-        "%s read %,d entries of Spark's configuration reference and summarised each in %.0f s.",
+        "%s summarised %,d entries of Spark's configuration reference in %.0f s.",
         demo.model(), totals.rows(), demo.run().wallSeconds());
     preview();
     savings();
