@@ -56,6 +56,9 @@ final class PromptReader implements Iterator<Sequence> {
       tokens = template.encode(prompt.text());
     } catch (UserException e) {
       return reject(prompt, e.getMessage(), 0);
+    } catch (RuntimeException e) {
+      // whatever a template or tokenizer trips over, one prompt must not fail the job
+      return reject(prompt, "prompt cannot be encoded: " + e, 0);
     }
     if (tokens.length == 0) {
       return reject(prompt, "prompt has no tokens", 0);
