@@ -130,6 +130,7 @@ public final class CpuModelRunner implements ModelRunner {
   @Override
   public void close() {
     pool.close();
+    cache.close();
   }
 
   private interface LayerFeedForward {

@@ -5,7 +5,7 @@ import scala.util.Random
 
 import org.scalatest.funsuite.AnyFunSuite
 
-import io.rollcall.engine.RandomModels
+import io.rollcall.engine.{RandomModels, UserException}
 import io.rollcall.engine.model.Model
 import io.rollcall.engine.sparsity._
 import io.rollcall.engine.statistics.SparsityCounters
@@ -160,5 +160,20 @@ class CpuModelRunnerSuite extends AnyFunSuite {
     val profile = new SparsityProfile(
       model.digest, Method.M_COUNTDOWN, new UnionStrategy.Shared, Array(0.9), thresholds, null)
     compare(model, new SparsityPlan(profile, Crossover.never()), workers = 1)
+  }
+
+  test("caches that the heap cannot hold together are refused, and room is given back") {
+    val model = RandomModels.model(seed = 7)
+    val perSlot = 2L * model.config.layers * model.config.attention(40).slotFloats * 4
+    val most = (0.75 * Runtime.getRuntime.maxMemory).toLong
+    def cache(slots: Long) = new KeyValueCache(model.config, slots.toInt, 40)
+    val message = intercept[UserException](cache(most / perSlot + 1)).getMessage
+    assert(message.contains("x 40 positions") && message.contains("--batch-size"))
+    val third = most / perSlot / 3
+    val first = cache(third)
+    assert(intercept[UserException](cache(third * 5 / 2)).getMessage.contains("other tasks"))
+    first.close()
+    first.close()
+    cache(third).close()
   }
 }

@@ -6,11 +6,15 @@ import scala.jdk.CollectionConverters._
 
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import io.rollcall.engine.UserException
+import io.rollcall.engine.generation.{GenerationOptions, Generator, Prompt}
+import io.rollcall.engine.runner.CpuModelRunner
+import io.rollcall.engine.sparsity.{BatchBuckets, Method, UnionStrategy}
 import io.rollcall.jobs.SparkSuite
 import io.rollcall.jobs.input.PromptSource
 import io.rollcall.jobs.output.WriteMode
-import io.rollcall.jobs.runtime.ModelSource
+import io.rollcall.jobs.runtime.{ModelRegistry, ModelSource}
 import io.rollcall.kernels.WeightType
+import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.Row
 import org.apache.spark.sql.functions.{col, sum}
 
@@ -82,6 +86,44 @@ class GenerateActionSuite extends SparkSuite {
     }
     assert(result.totals.bytesRead == layers.map(_.getLong(2)).sum)
     assert(result.totals.times.decodeTokens == tokens)
+  }
+
+  test("densities and bytes of the tables are those of the recorded masks") {
+    val documents = Requests.documents(30).sortBy(_._1)
+    val input = prompts("in", documents: _*)
+    val sparsity = SparsityRequest.of(Method.M_COUNTDOWN, 0.5, new UnionStrategy.Shared())
+    val result = run(Requests(input, path("out"), sparsity, batchSize = 4).withPartitions(1))
+    val masks = new RecordedMasks(result.plan)
+    val model = ModelRegistry.process().model(Requests.builtin, new Configuration()).model
+    val options = GenerationOptions.greedy(4, 8, model.config.context)
+    val runner =
+      new CpuModelRunner(model, result.plan, 4, options.context, 1, null, masks)
+    val generator = new Generator(
+      model,
+      model.template,
+      options,
+      documents.iterator.map { case (id, text) => new Prompt(id, text) }.asJava,
+      runner)
+    try generator.forEachRemaining(_ => ())
+    finally generator.close()
+
+    val rows = table(path("out"), "sparsity").collect()
+    assert(rows.map(row => (row.getAs[Int]("layer"), row.getAs[Int]("batch_size"))).toSet == masks.steps.keySet)
+    for (row <- rows) {
+      val (layer, batch) = (row.getAs[Int]("layer"), row.getAs[Int]("batch_size"))
+      val steps = masks.steps((layer, batch))
+      val neurons = model.config.intermediateSize.toDouble
+      assert(row.getAs[Long]("steps") == steps.size)
+      assert(row.getAs[Double]("own_density") == steps.map(_.called).sum / (neurons * batch * steps.size))
+      assert(row.getAs[Double]("union_density") == steps.map(_.union).sum / (neurons * steps.size))
+      val dense = steps.count(step => result.plan.crossover.dense(BatchBuckets.of(batch), step.union / neurons))
+      assert(row.getAs[Long]("dense_steps") == dense)
+      val sparse = steps.filterNot(step => result.plan.crossover.dense(BatchBuckets.of(batch), step.union / neurons))
+      val perRow = 2L * model.config.hiddenSize
+      val read = dense * 3 * 1536 * perRow + sparse.map(step => (1536 + 2 * step.union) * perRow).sum
+      assert(row.getAs[Long]("bytes_read") == read)
+      assert(row.getAs[Long]("bytes_dense") == steps.size * 3 * 1536 * perRow)
+    }
   }
 
   test("bad prompts become error rows and the rest goes on") {
