@@ -1,12 +1,16 @@
 package io.rollcall.jobs.generate
 
 import java.nio.file.{Files, Path}
+import java.util.concurrent.{ConcurrentHashMap, CountDownLatch, TimeUnit}
+import java.util.concurrent.atomic.AtomicInteger
 
 import scala.concurrent.{Await, ExecutionContext, Future}
 import scala.concurrent.duration._
 import scala.jdk.CollectionConverters._
 
 import io.rollcall.jobs.{Clusters, SparkSuite}
+import org.apache.spark.ExecutorLostFailure
+import org.apache.spark.scheduler.{SparkListener, SparkListenerStageSubmitted, SparkListenerTaskEnd, SparkListenerTaskStart}
 import org.apache.spark.sql.{Row, SparkSession}
 import org.apache.spark.sql.functions.{col, sum}
 import org.scalatest.BeforeAndAfterAll
@@ -51,26 +55,30 @@ class ClusterSuite extends SparkSuite with BeforeAndAfterAll {
       .toSeq
 
   test("a cluster's tables are those of one process; killing an executor changes no row") {
-    val input = prompts("in", Requests.documents(160): _*)
+    val input = prompts("in", Requests.documents(400): _*)
     val request = Requests(
       input, path("cluster"), Requests.own(0.6), batchSize = 4, maxNewTokens = 24, partitions = 4)
     val result = new GenerateAction(spark, request).execute()
-    requireOnce(path("cluster"), 160)
+    requireOnce(path("cluster"), 400)
     assert(executors().size == 2)
-    assert(result.totals.rows == 160)
+    assert(result.totals.rows == 400)
 
     val profile = write("profile.json", result.plan.profile.toJson)
     val same = new SparsityRequest(null, null, profile, null)
     val again = Requests(
       input, path("killed"), same, batchSize = 4, maxNewTokens = 24, partitions = 4)
     import ExecutionContext.Implicits.global
+    val inference = new Inference(4)
+    cluster.sparkContext.addSparkListener(inference)
     val running = Future(new GenerateAction(spark, again).execute())
-    val victim = firstBusy()
+    assert(inference.busy.await(2, TimeUnit.MINUTES))
+    Thread.sleep(500)
     assert(!running.isCompleted)
-    victim.destroyForcibly()
+    executors().head.destroyForcibly()
     val survived = Await.result(running, 5.minutes)
-    requireOnce(path("killed"), 160)
-    assert(survived.totals.rows == 160)
+    assert(inference.lost.get > 0)
+    requireOnce(path("killed"), 400)
+    assert(survived.totals.rows == 400)
     assert(survived.totals.times.decodeTokens == result.totals.times.decodeTokens)
     assert(generations(path("killed")) == generations(path("cluster")))
     assert(steps(path("killed")) == steps(path("cluster")))
@@ -91,17 +99,19 @@ class ClusterSuite extends SparkSuite with BeforeAndAfterAll {
     }
   }
 
-  /** An executor whose tasks of the inference stage have run for a moment. */
-  private def firstBusy(): ProcessHandle = {
-    val tracker = cluster.sparkContext.statusTracker
-    val deadline = 2.minutes.fromNow
-    def inference: Boolean = tracker.getActiveJobIds().exists { job =>
-      tracker.getJobInfo(job).exists(_.stageIds().exists { stage =>
-        tracker.getStageInfo(stage).exists(info => info.numTasks == 4 && info.numActiveTasks() == 2)
-      })
-    }
-    while (!inference && deadline.hasTimeLeft()) Thread.sleep(50)
-    Thread.sleep(1500)
-    executors().head
+  /** Watches the stage that infers and writes: both executors busy, tasks lost with one. */
+  private final class Inference(partitions: Int) extends SparkListener {
+    val busy = new CountDownLatch(2)
+    val lost = new AtomicInteger
+    private val stages = ConcurrentHashMap.newKeySet[Int]()
+
+    override def onStageSubmitted(submitted: SparkListenerStageSubmitted): Unit =
+      if (submitted.stageInfo.numTasks == partitions) stages.add(submitted.stageInfo.stageId)
+
+    override def onTaskStart(start: SparkListenerTaskStart): Unit =
+      if (stages.contains(start.stageId)) busy.countDown()
+
+    override def onTaskEnd(end: SparkListenerTaskEnd): Unit =
+      if (end.reason.isInstanceOf[ExecutorLostFailure]) lost.incrementAndGet()
   }
 }
