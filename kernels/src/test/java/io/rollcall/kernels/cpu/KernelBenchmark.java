@@ -9,10 +9,10 @@ import java.nio.ByteOrder;
 import java.util.Random;
 
 /**
- * Speed of the products, best of many slices of time too short for
- * the scheduler to take a core away in each: multiply-adds in GFLOP/s (two operations
- * each) and weights read in GB/s. The weights of one configuration are copies that together take
- * {@link #WORKING_SET} bytes, as a model's layers do, so that a core's own caches do not hold them.
+ * Speed of the products, best of many slices of time too short for the scheduler to take a core away
+ * in each: multiply-adds in GFLOP/s (two operations each) and weights read in GB/s. The weights of
+ * one configuration are copies that together take {@link #WORKING_SET} bytes, as a model's layers do,
+ * so that a core's own caches do not hold them.
  *
  * <pre>
  * mvn -q -B -pl kernels test-compile dependency:build-classpath -Dmdep.outputFile=/tmp/classpath
