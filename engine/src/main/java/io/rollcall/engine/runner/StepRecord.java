@@ -3,9 +3,7 @@ package io.rollcall.engine.runner;
 import io.rollcall.engine.statistics.SparsityCounters;
 import java.util.Arrays;
 
-/**
- * What one decode step called, for its sequences and for the counters of the run.
- */
+/** What one decode step called, for its sequences and for the counters of the run. */
 public final class StepRecord {
   private final SparsityCounters counters;
   private final long[] called;

@@ -66,6 +66,11 @@ final class ProfileJson {
     require(file.method != null, name, "has no method");
     require(file.union != null, name, "has no union");
     Method method = Method.parse(file.method);
+    if (method.needsPredictor()) {
+      throw new UserException(
+          "profile '" + name + "' is of " + method + ", whose predictor this version cannot run; use a"
+              + " profile of m-countdown or cats");
+    }
     float[][] thresholds = file.thresholds == null ? new float[0][] : file.thresholds;
     require(!method.sparse() || thresholds.length > 0, name, "has no thresholds");
     for (float[] bucket : thresholds) {

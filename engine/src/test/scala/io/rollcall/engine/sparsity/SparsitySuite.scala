@@ -82,6 +82,9 @@ class SparsitySuite extends AnyFunSuite {
     def message(json: String) =
       intercept[UserException](SparsityProfile.fromJson(json, "p.json")).getMessage
     assert(message("{") .contains("profile 'p.json'"))
+    assert(message(
+      """{"format":1,"model_digest":"a","method":"d-countdown","union":"own","thresholds":[[1]]}""")
+      .contains("predictor"))
     assert(message("[1]").contains("profile 'p.json'"))
     assert(message("{}").contains("format"))
     assert(message("""{"format":1,"model_digest":"a","method":"cats","union":"own"}""")

@@ -10,7 +10,7 @@ import jdk.incubator.vector.VectorSpecies;
  * to itself, and stored so that the next one overwrites the half that means nothing.
  *
  * <p>Vectors of 4 lanes would do the same more simply, but a second species in the JVM takes from the
- * compiler what it knows of the first: the tiles then run 20 times slower.
+ * compiler what it knows of the first: its vectors then go through the heap.
  */
 final class LaneSums {
   private static final VectorSpecies<Float> S = Lanes.FLOATS;
