@@ -80,7 +80,7 @@ current() {
 # compile NVCC NAME FOLDER
 compile() {
   local started=$SECONDS part="$3/$2.part"
-  "$1" $flags -fatbin -o "$part" "$2.cu" || return 1
+  "$1" $flags --threads 2 -fatbin -o "$part" "$2.cu" || return 1
   mv "$part" "$3/$2.fatbin"
   {
     echo "sources $(source_digest "$2")"
