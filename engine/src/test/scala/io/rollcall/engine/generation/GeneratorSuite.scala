@@ -8,14 +8,14 @@ import org.scalatest.funsuite.AnyFunSuite
 import io.rollcall.engine.{Documents, UserException}
 import io.rollcall.engine.calibration.Calibrator
 import io.rollcall.engine.checkpoint.ModelFiles
-import io.rollcall.engine.model.Model
+import io.rollcall.engine.runner.CpuModel
 import io.rollcall.engine.sparsity._
 import io.rollcall.engine.statistics.LayerStatistics
 import io.rollcall.kernels.WeightType
 
 class GeneratorSuite extends AnyFunSuite with BeforeAndAfterAll {
   private lazy val model =
-    Model.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)
+    CpuModel.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)
 
   override def afterAll(): Unit = model.close()
 
@@ -79,7 +79,7 @@ class GeneratorSuite extends AnyFunSuite with BeforeAndAfterAll {
   for ((weights, rowBytes, kept) <- Seq(
       (WeightType.INT8, 384 + 2 * 384 / 32, 0.8), (WeightType.INT4, 384 / 2 + 2 * 384 / 32, 0.2)))
     test(s"$weights reads $rowBytes bytes a row of 384 weights, and keeps greedy answers") {
-      val quantised = Model.load(ModelFiles.locate("builtin:summarizer-20m"), weights)
+      val quantised = CpuModel.load(ModelFiles.locate("builtin:summarizer-20m"), weights)
       try {
         val generator = new Generator(
           quantised, dense, quantised.template, greedy(8), 2, prompts.iterator.asJava)
