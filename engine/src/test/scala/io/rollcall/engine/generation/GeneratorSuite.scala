@@ -8,14 +8,14 @@ import org.scalatest.funsuite.AnyFunSuite
 import io.rollcall.engine.{Documents, UserException}
 import io.rollcall.engine.calibration.Calibrator
 import io.rollcall.engine.checkpoint.ModelFiles
-import io.rollcall.engine.model.Model
+import io.rollcall.engine.runner.CpuModel
 import io.rollcall.engine.sparsity._
 import io.rollcall.engine.statistics.LayerStatistics
 import io.rollcall.kernels.WeightType
 
 class GeneratorSuite extends AnyFunSuite with BeforeAndAfterAll {
   private lazy val model =
-    Model.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)
+    CpuModel.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)
 
   override def afterAll(): Unit = model.close()
 
@@ -77,7 +77,7 @@ class GeneratorSuite extends AnyFunSuite with BeforeAndAfterAll {
   }
 
   test("int8 weights read a byte an element and two a group, and keep nearly every greedy answer") {
-    val int8 = Model.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.INT8)
+    val int8 = CpuModel.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.INT8)
     try {
       val generator = new Generator(
         int8, dense, int8.template, greedy(8), 2, prompts.iterator.asJava)

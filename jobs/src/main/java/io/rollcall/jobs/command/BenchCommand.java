@@ -5,7 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.rollcall.engine.bench.Benchmark;
 import io.rollcall.engine.bench.BenchmarkOptions;
 import io.rollcall.engine.bench.BenchmarkResult;
-import io.rollcall.engine.model.Model;
+import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.runtime.ModelSource;
@@ -107,7 +107,7 @@ final class BenchCommand implements Callable<Integer> {
     int threads = workers == null ? Runtime.getRuntime().availableProcessors() : workers;
     int printed = 0;
     for (var type : weights.stream().map(ModelOptions::weightType).toList()) {
-      try (Model loaded = new ModelSource(model, type).load(new Configuration())) {
+      try (LoadedModel loaded = new ModelSource(model, type).load(new Configuration())) {
         printed += new Benchmark(loaded, options, threads).run(BenchCommand::print);
       }
     }

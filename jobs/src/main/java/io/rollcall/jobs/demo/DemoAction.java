@@ -3,7 +3,7 @@ package io.rollcall.jobs.demo;
 import static org.apache.spark.sql.functions.col;
 
 import io.rollcall.engine.generation.Prompt;
-import io.rollcall.engine.model.Model;
+import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.generate.GenerateAction;
 import io.rollcall.jobs.generate.GenerateRequest;
@@ -74,7 +74,7 @@ public final class DemoAction {
                     0))
             .progress(progress, terminal)
             .execute();
-    Model model = ModelRegistry.process().model(source, configuration).model();
+    LoadedModel model = ModelRegistry.process().model(source, configuration).model();
     Comparison comparison =
         Comparison.run(
             model,

@@ -1,7 +1,7 @@
 package io.rollcall.jobs.generate;
 
 import io.rollcall.engine.generation.Generator;
-import io.rollcall.engine.model.Model;
+import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.jobs.output.Tables;
 import io.rollcall.jobs.runtime.ModelRegistry;
@@ -49,7 +49,7 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
     Work work = broadcast.value();
     Configuration configuration = work.configuration().value();
     ModelRegistry.Loaded loaded = ModelRegistry.process().model(work.model(), configuration);
-    Model model = loaded.model();
+    LoadedModel model = loaded.model();
     PromptFeed feed = new PromptFeed(rows, work.keptColumns(), task);
     Generator generator =
         new Generator(

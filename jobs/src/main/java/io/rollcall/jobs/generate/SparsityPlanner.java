@@ -2,8 +2,7 @@ package io.rollcall.jobs.generate;
 
 import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.checkpoint.ModelFiles;
-import io.rollcall.engine.model.Model;
-import io.rollcall.engine.runner.CrossoverMeasurement;
+import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
@@ -46,22 +45,22 @@ final class SparsityPlanner {
    */
   SparsityPlan plan(
       SparsityRequest request, CalibrationSample sample, Configuration configuration) {
-    Model model = loaded.model();
+    LoadedModel model = loaded.model();
     if (request.method() == Method.DENSE) {
       return SparsityPlan.dense(model.digest());
     }
     SparsityProfile profile = profile(request, sample, configuration);
     profile.requireModel(model.digest(), model.name());
-    return new SparsityPlan(
-        profile,
-        CrossoverMeasurement.measure(model, profile.method(), decoding.batchSize(), workers));
+    return new SparsityPlan(profile, model.crossover(profile, decoding.batchSize(), workers));
   }
 
   private SparsityProfile profile(
       SparsityRequest request, CalibrationSample sample, Configuration configuration) {
     if (request.profile() != null) {
       return SparsityProfile.fromJson(
-          TextFile.read("profile", request.profile(), configuration), request.profile());
+          TextFile.read("profile", request.profile(), configuration),
+          request.profile(),
+          file -> TextFile.sibling("predictor", request.profile(), file, configuration));
     }
     return own(request).orElseGet(() -> calibrate(request, sample));
   }
@@ -72,7 +71,8 @@ final class SparsityPlanner {
       return Optional.empty();
     }
     String json = new String(files.read(OWN_PROFILE), StandardCharsets.UTF_8);
-    SparsityProfile own = SparsityProfile.fromJson(json, files.name() + "/" + OWN_PROFILE);
+    SparsityProfile own = 
+        SparsityProfile.fromJson(json, files.name() + "/" + OWN_PROFILE, files::read);
     boolean fits =
         (request.method() == null || request.method() == own.method())
             && (request.union() == null || request.union().equals(own.union()));

@@ -1,7 +1,8 @@
 package io.rollcall.jobs.runtime;
 
 import io.rollcall.engine.checkpoint.ModelFiles;
-import io.rollcall.engine.model.Model;
+import io.rollcall.engine.runner.CpuModel;
+import io.rollcall.engine.runner.LoadedModel;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -20,20 +21,20 @@ public final class ModelRegistry implements AutoCloseable {
   private final Map<ModelSource, CompletableFuture<Loaded>> models = new HashMap<>();
 
   /** A model and the files it came from, which prompt templates are read out of. */
-  public record Loaded(Model model, ModelFiles files) {}
+  public record Loaded(LoadedModel model, ModelFiles files) {}
 
   /** The registry that all tasks of this process share. */
   public static ModelRegistry process() {
     return PROCESS;
   }
 
-  /** @throws io.rollcall.engine.UserException as {@link Model#load} does */
+  /** @throws io.rollcall.engine.UserException as {@link CpuModel#load} does */
   public Loaded model(ModelSource source, Configuration configuration) {
     return model(
         source,
         key -> {
           ModelFiles files = key.files(configuration);
-          return new Loaded(Model.load(files, key.weights()), files);
+          return new Loaded(CpuModel.load(files, key.weights()), files);
         });
   }
 

@@ -2,7 +2,8 @@ package io.rollcall.jobs.runtime;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.ModelFiles;
-import io.rollcall.engine.model.Model;
+import io.rollcall.engine.runner.CpuModel;
+import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.kernels.WeightType;
 import java.io.IOException;
 import java.io.Serializable;
@@ -44,8 +45,8 @@ public record ModelSource(String name, WeightType weights) implements Serializab
   }
 
   /** Loads the checkpoint, for whoever does not share it. */
-  public Model load(Configuration configuration) {
-    return Model.load(files(configuration), weights);
+  public LoadedModel load(Configuration configuration) {
+    return CpuModel.load(files(configuration), weights);
   }
 
   private Path stage(FileSystem system, org.apache.hadoop.fs.Path remote) throws IOException {

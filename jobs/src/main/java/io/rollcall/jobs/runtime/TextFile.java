@@ -17,10 +17,24 @@ public final class TextFile {
    * @throws UserException when it cannot be read
    */
   public static String read(String what, String path, Configuration configuration) {
+    return new String(bytes(what, path, configuration), StandardCharsets.UTF_8);
+  }
+
+  /**
+   * Another file beside one that an option names.
+   *
+   * @param name plain
+   */
+  public static byte[] sibling(String what, String path, String name, Configuration configuration) {
+    Path parent = new Path(path).getParent();
+    return bytes(what, parent == null ? name : new Path(parent, name).toString(), configuration);
+  }
+
+  private static byte[] bytes(String what, String path, Configuration configuration) {
     try {
       Path file = new Path(path);
       try (InputStream in = file.getFileSystem(configuration).open(file)) {
-        return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        return in.readAllBytes();
       }
     } catch (FileNotFoundException e) {
       throw new UserException(what + " '" + path + "' does not exist; give a file's path", e);

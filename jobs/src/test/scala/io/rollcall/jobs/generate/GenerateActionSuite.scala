@@ -7,7 +7,7 @@ import scala.jdk.CollectionConverters._
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import io.rollcall.engine.UserException
 import io.rollcall.engine.generation.{GenerationOptions, Generator, Prompt}
-import io.rollcall.engine.runner.CpuModelRunner
+import io.rollcall.engine.runner.{CpuModel, CpuModelRunner, RunnerOptions}
 import io.rollcall.engine.sparsity.{BatchBuckets, Method, UnionStrategy}
 import io.rollcall.jobs.SparkSuite
 import io.rollcall.jobs.input.PromptSource
@@ -96,8 +96,8 @@ class GenerateActionSuite extends SparkSuite {
     val masks = new RecordedMasks(result.plan)
     val model = ModelRegistry.process().model(Requests.builtin, new Configuration()).model
     val options = GenerationOptions.greedy(4, 8, model.config.context)
-    val runner =
-      new CpuModelRunner(model, result.plan, 4, options.context, 1, null, masks)
+    val runner = new CpuModelRunner(
+      model.asInstanceOf[CpuModel], result.plan, RunnerOptions.greedy(4, options.context, 1), null, masks)
     val generator = new Generator(
       model,
       model.template,
