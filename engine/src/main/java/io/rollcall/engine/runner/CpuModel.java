@@ -20,7 +20,8 @@ public record CpuModel(Model model, WeightType weightType, ModelWeights weights)
    * Loads a checkpoint.
    *
    * @param weights how feed-forward weights are held: BF16 keeps every tensor as stored (f32 and f16
-   *     checkpoints too), INT8 quantises gate, up and down
+   *     checkpoints too), INT8 and INT4 quantise gate, up and
+   *     down
    * @throws io.rollcall.engine.UserException for a missing, truncated or unsupported part
    */
   public static CpuModel load(ModelFiles files, WeightType weights) {

@@ -77,7 +77,7 @@ final class BenchCommand implements Callable<Integer> {
       split = ",",
       paramLabel = "TYPE",
       defaultValue = "bf16",
-      description = "bf16 (as stored), int8 (default: ${DEFAULT-VALUE})")
+      description = "bf16 (as stored), int8, int4 (default: ${DEFAULT-VALUE})")
   private List<String> weights;
 
   @Option(

@@ -17,7 +17,7 @@ final class ModelOptions {
   @Option(
       names = "--weights",
       paramLabel = "TYPE",
-      description = "bf16 (as stored) or int8 (default: ${DEFAULT-VALUE})")
+      description = "bf16 (as stored), int8 or int4 (default: ${DEFAULT-VALUE})")
   private String weights;
 
   @Option(
@@ -35,9 +35,9 @@ final class ModelOptions {
     return switch (name) {
       case "bf16" -> WeightType.BF16;
       case "int8" -> WeightType.INT8;
-      case "int4" ->
-          throw new UsageException("--weights int4 does not run on the CPU; use int8 or bf16");
-      default -> throw new UsageException("unknown --weights '" + name + "'; use bf16 or int8");
+      case "int4" -> WeightType.INT4;
+      default ->
+          throw new UsageException("unknown --weights '" + name + "'; use bf16, int8 or int4");
     };
   }
 
