@@ -80,6 +80,7 @@ public final class CudaModelRunner implements ModelRunner {
     decode = new DecodeSteps(state, feedForward, rule, rows, steps);
     prefill = new PrefillPass(state);
     scores = observation == null ? null : new ScoreDownload(state, feedForward, observation, rows);
+    state.allocatePages();
     state.stream.synchronize();
   }
 
@@ -133,12 +134,12 @@ public final class CudaModelRunner implements ModelRunner {
 
   @Override
   public boolean reserve(int slot, int positions) {
-    return state.pages.reserve(slot, positions);
+    return state.pages().reserve(slot, positions);
   }
 
   @Override
   public void release(int slot) {
-    state.pages.release(slot);
+    state.pages().release(slot);
   }
 
   @Override
@@ -148,7 +149,7 @@ public final class CudaModelRunner implements ModelRunner {
       return new int[0];
     }
     requireReserved(batch);
-    state.pages.flush(state.stream);
+    state.pages().flush(state.stream);
     prefill.run(batch);
     logits = wanted > rows ? new float[Math.multiplyExact(wanted, config.vocabulary())] : null;
     logitRows = wanted;
@@ -187,9 +188,9 @@ public final class CudaModelRunner implements ModelRunner {
   }
 
   private void requireReserved(int slot, int positions) {
-    if (positions > state.pages.reserved(slot)) {
+    if (positions > state.pages().reserved(slot)) {
       throw new IllegalStateException(
-          positions + " positions in slot " + slot + ", of which " + state.pages.reserved(slot)
+          positions + " positions in slot " + slot + ", of which " + state.pages().reserved(slot)
               + " are reserved");
     }
   }
@@ -206,7 +207,7 @@ public final class CudaModelRunner implements ModelRunner {
     for (DecodeSequence s : sequences) {
       requireReserved(s.slot(), s.position() + Math.min(wanted, s.remaining()));
     }
-    state.pages.flush(state.stream);
+    state.pages().flush(state.stream);
     state.send(
         step -> {
           for (int b = 0; b < n; b++) {
