@@ -1,4 +1,4 @@
-// Decode products of up to 16 sequences with the activations held in shared memory (row_stream.cuh).
+// Decode products of up to 16 sequences with the activations held in shared memory (row_stream.cuh, sm_90).
 // What product.cu and feed_forward.cu do for any batch, with fewer reads of x and no idle memory
 // between tiles; and the one that needs no second pass over the grid:
 //
@@ -18,6 +18,8 @@
 #include "row_stream.cuh"
 
 extern __shared__ __align__(128) char shared[];
+
+#if __CUDA_ARCH__ >= 900
 
 namespace {
 
@@ -130,107 +132,73 @@ struct HeldUnion {
   bf16* coefficients;
 
   __device__ int row_of(int local) const { return tile_of(local / 16) * 16 + local % 16; }
+  // Neurons of a tile of the second product.
+  __device__ int neurons() const { return kind == Second::kBoth ? 8 : 16; }
 
-  __device__ void run(const bf16* first_x, const bf16* second_x) {
-    __shared__ int flags[16];
-    __shared__ int counts[kBatch];
-    if (threadIdx.x < kBatch) counts[threadIdx.x] = 0;
-    Stream stream(shared);
-    char* free = shared + Stream::kFixedBytes;
-    typename Stream::X x1(free, first.columns);
-    free += kBatch * x1.row_bytes;
-    const bool same = first_x == second_x;
-    typename Stream::X x2(same ? x1.at : free, second.columns);
-    if (!same) free += kBatch * x2.row_bytes;
-    const int tiles = own_tiles(rows / 16);
-    float* scores = reinterpret_cast<float*>(free);
-    short* list = reinterpret_cast<short*>(scores + tiles * 16 * kBatch);
+  // What the multiplying warps tell the asking one: how many rows are called so far, negative (less one)
+  // once that is all of them.
+  struct Called {
+    short* list;
+    volatile int* count;
+  };
 
-    const int steps1 = Stream::steps(first.columns), steps2 = Stream::steps(second.columns);
-    const int all1 = tiles * steps1;
-    const int neurons = kind == Second::kBoth ? 8 : 16;  // of a tile of the second product
-    int count = 0;         // called so far
-    bool counted = false;  // all of them
-    int step2 = 0, tile2 = 0;  // next stage of the second product to ask for
-    const auto second_row = [&](int tile, int r) {
-      const int at = tile * neurons + r % neurons;
-      return at < count ? row_of(list[at]) + r / neurons * rows : -1;
-    };
-    const auto next = [&] {
-      const int from = stream.issued;
-      while (stream.issued < stream.consumed + Stream::kStages) {
-        if (stream.issued < all1) {
-          const int tile = stream.issued / steps1;
-          stream.issue(first, [&](int r) { return tile_of(tile) * 16 + r; }, stream.issued - tile * steps1);
-        } else if ((tile2 + 1) * neurons <= count || (counted && tile2 * neurons < count)) {
-          stream.issue(second, [&](int r) { return second_row(tile2, r); }, step2);
-          if (++step2 == steps2) {
-            step2 = 0;
-            tile2++;
-          }
-        } else {
-          break;
-        }
-      }
-      stream.commit(from);
-    };
-
-    // the first stages of weights do not wait for the kernels before; x joins the last of them
-    for (int i = 0; i < Stream::kStages - 2; i++) {
-      if (stream.issued < all1) {
-        const int tile = stream.issued / steps1;
-        stream.issue(first, [&](int r) { return tile_of(tile) * 16 + r; }, stream.issued - tile * steps1);
-      }
-      copy_async_commit();
+  // The asking warp: the first product's tiles, then the second's as far as rows for them are known.
+  __device__ void ask(Stream& stream, int tiles, const Called& called) const {
+    const int r = threadIdx.x % 16;
+    for (int tile = 0; tile < tiles; tile++) stream.ask(first, tile_of(tile) * 16 + r);
+    const int each = neurons();
+    for (int tile = 0;; tile++) {
+      int known;
+      do {
+        known = __shfl_sync(kAllLanes, *called.count, 0);  // one answer for all lanes
+      } while (known >= 0 && known < (tile + 1) * each);
+      __threadfence_block();
+      const int count = known < 0 ? -known - 1 : known;
+      if (tile * each >= count) return;
+      const int at = tile * each + r % each;
+      stream.ask(second, at < count ? row_of(called.list[at]) + r / each * rows : -1);
     }
-    depend_wait();
-    x1.copy(first_x, first.columns, batch);
-    if (!same) x2.copy(second_x, second.columns, batch);
-    next();
-    stream.late = max(stream.late, 1);
+  }
 
+  __device__ void multiply(Stream& stream, int tiles, const Called& called, const typename Stream::X& x1,
+                           const typename Stream::X& x2, float* scores, int* flags, int* counts) const {
     const uint64_t active = active_mask(calls.state, batch);
     const float threshold = calls.threshold();
     const int lane = threadIdx.x % kWarp;
     const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;  // of a result; r < 16 has one
+    int count = 0;
     for (int tile = 0; tile < tiles; tile++) {
-      for (int step = 0; step < steps1; step++) {
-        stream.await();
-        next();
-        stream.consume(x1, step);
-      }
-      stream.finish();
+      stream.multiply(x1, first.columns);
       if (r < 16) {
-        const float scale = calls.scale(tile_of(tile) * 16 + r);
         float score = stream.total(r, b);
         if (kind == Second::kUp) score = activate(activation, score);
         scores[(tile * 16 + r) * kBatch + b] = score;
-        const bool call = (active >> b & 1) && calls.called(score, scale, threshold);
+        const bool call = (active >> b & 1) && calls.called(score, calls.scale(tile_of(tile) * 16 + r), threshold);
         const unsigned votes = __ballot_sync(kAllLanes, call);
         if (b == 0) flags[r] = votes >> lane & ((1u << kBatch) - 1);
         constexpr unsigned kSame = kBatch == 8 ? 0x01010101u : 0x00010001u;
         if (lane < kBatch && (votes & kSame << lane)) atomicAdd(&counts[lane], __popc(votes & kSame << lane));
       }
-      __syncthreads();
+      barrier_among(Stream::kMultiplying);
       const unsigned mask = __ballot_sync(kAllLanes, lane < 16 && flags[lane & 15] != 0);
-      if (threadIdx.x < 16 && (mask >> lane & 1))
-        list[count + __popc(mask & ((1u << lane) - 1))] = static_cast<short>(tile * 16 + lane);
-      if (threadIdx.x == 0) union_bits[tile_of(tile)] = static_cast<uint16_t>(mask);
+      if (threadIdx.x < kWarp) {
+        if (mask >> lane & 1) called.list[count + __popc(mask & ((1u << lane) - 1))] = static_cast<short>(tile * 16 + lane);
+        __threadfence_block();
+        __syncwarp();
+        if (lane == 0) {
+          const int all = count + __popc(mask);
+          *called.count = tile == tiles - 1 ? -all - 1 : all;
+          union_bits[tile_of(tile)] = static_cast<uint16_t>(mask);
+        }
+      }
       count += __popc(mask);
     }
-    counted = true;
-    __syncthreads();
-    for (int tile = 0; tile * neurons < count; tile++) {
-      for (int step = 0; step < steps2; step++) {
-        if (stream.consumed == stream.issued) next();
-        stream.await();
-        next();
-        stream.consume(x2, step);
-      }
-      stream.finish();
-      const int at = tile * neurons + r;
-      if (r < neurons && at < count) {
-        const int local = list[at], row = row_of(local);
+    barrier_among(Stream::kMultiplying);
+    for (int tile = 0; tile * neurons() < count; tile++) {
+      stream.multiply(x2, second.columns);
+      const int at = tile * neurons() + r;
+      if (r < neurons() && at < count) {
+        const int local = called.list[at], row = row_of(local);
         const float score = scores[local * kBatch + b];
         const float product = stream.total(r, b);
         const bool used = (active >> b & 1) && (!own || calls.called(score, calls.scale(row), threshold));
@@ -244,21 +212,57 @@ struct HeldUnion {
     if (threadIdx.x < kBatch && counts[threadIdx.x] != 0)
       atomicAdd(calls.record() + 2 + threadIdx.x, counts[threadIdx.x]);
   }
+
+  // Whole block. Every block has a tile.
+  __device__ void run(const bf16* first_x, const bf16* second_x) const {
+    __shared__ int flags[16];
+    __shared__ int counts[kBatch];
+    __shared__ int count;
+    if (threadIdx.x < kBatch) counts[threadIdx.x] = 0;
+    if (threadIdx.x == 0) count = 0;
+    Stream stream(shared);
+    char* free = shared + Stream::kFixedBytes;
+    typename Stream::X x1(free, first.columns);
+    free += x1.bytes();
+    const bool same = first_x == second_x;
+    typename Stream::X x2(same ? x1.at : free, second.columns);
+    if (!same) free += x2.bytes();
+    const int tiles = own_tiles(rows / 16);
+    float* scores = reinterpret_cast<float*>(free);
+    const Called called{reinterpret_cast<short*>(scores + tiles * 16 * kBatch), &count};
+    if (Stream::asks()) {
+      ask(stream, tiles, called);
+      return;
+    }
+    depend_wait();
+    x1.load(first_x, first.columns, batch);
+    if (!same) x2.load(second_x, second.columns, batch);
+    barrier_among(Stream::kMultiplying);
+    multiply(stream, tiles, called, x1, x2, scores, flags, counts);
+  }
 };
 
 }  // namespace
 
-#define HELD_KERNELS_OF(NAME, FORMAT, PRECISION, PARAMETERS, ...)                                          \
-  extern "C" __global__ void __launch_bounds__(256, 2) NAME##_##FORMAT##_n8 PARAMETERS {                   \
-    constexpr Precision kPrecision = PRECISION;                                                            \
-    constexpr int kBatch = 8;                                                                              \
-    __VA_ARGS__                                                                                            \
-  }                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(256) NAME##_##FORMAT##_n16 PARAMETERS {                     \
-    constexpr Precision kPrecision = PRECISION;                                                            \
-    constexpr int kBatch = 16;                                                                             \
-    __VA_ARGS__                                                                                            \
+#define HELD_BODY(...) __VA_ARGS__
+
+#else
+
+// The host launches none of these below sm_90.
+#define HELD_BODY(...)
+
+#endif
+
+#define HELD_KERNEL(NAME, FORMAT, PRECISION, BATCH, PARAMETERS, ...)                      \
+  extern "C" __global__ void __launch_bounds__(288, 1) NAME##_##FORMAT##_n##BATCH PARAMETERS { \
+    constexpr Precision kPrecision = PRECISION;                                               \
+    constexpr int kBatch = BATCH;                                                             \
+    (void)kPrecision, (void)kBatch;                                                           \
+    HELD_BODY(__VA_ARGS__)                                                                    \
   }
+#define HELD_KERNELS_OF(NAME, FORMAT, PRECISION, PARAMETERS, ...)         \
+  HELD_KERNEL(NAME, FORMAT, PRECISION, 8, PARAMETERS, __VA_ARGS__)        \
+  HELD_KERNEL(NAME, FORMAT, PRECISION, 16, PARAMETERS, __VA_ARGS__)
 
 #define HELD_KERNELS(NAME, PARAMETERS, ...)                                     \
   HELD_KERNELS_OF(NAME, bf16, Precision::kBf16, PARAMETERS, __VA_ARGS__)        \
@@ -289,7 +293,7 @@ HELD_KERNELS(held_union,
               const float* row_scale, int* records, int layer, int layers, int logits, int activation, int own,
               int kind, uint16_t* union_bits, bf16* coefficients),
              depend_release();
-             HeldUnion<kPrecision, kBatch> held{{first, first_scales, first_columns},
+             const HeldUnion<kPrecision, kBatch> held{{first, first_scales, first_columns},
                                                 {second, second_scales, second_columns},
                                                 rows, batch, activation, own, static_cast<Second>(kind),
                                                 {state, thresholds, dense_from, row_scale, records, layer, layers, logits},

@@ -146,20 +146,23 @@ struct RowTile {
 #pragma unroll
     for (int i = 0; i < kTiles; i++)
 #pragma unroll
-      for (int j = 0; j < kBatchTiles; j++) {
-        float4 sum = make_float4(0, 0, 0, 0);
-        for (int s = 0; s < splits; s++) {
-          const float4 v = __ldcg(tile_sums + (s * kQuads + i * kBatchTiles + j) * kThreads);
-          sum.x += v.x;
-          sum.y += v.y;
-          sum.z += v.z;
-          sum.w += v.w;
-        }
-        sums[i][j][0] = sum.x;
-        sums[i][j][1] = sum.y;
-        sums[i][j][2] = sum.z;
-        sums[i][j][3] = sum.w;
+      for (int j = 0; j < kBatchTiles; j++)
+#pragma unroll
+        for (int c = 0; c < 4; c++) sums[i][j][c] = 0;
+    // a split's sums are all asked for before any is added
+    for (int s = 0; s < splits; s++) {
+      float4 v[kQuads];
+#pragma unroll
+      for (int q = 0; q < kQuads; q++) v[q] = __ldcg(tile_sums + (s * kQuads + q) * kThreads);
+#pragma unroll
+      for (int q = 0; q < kQuads; q++) {
+        float(&sum)[4] = sums[q / kBatchTiles][q % kBatchTiles];
+        sum[0] += v[q].x;
+        sum[1] += v[q].y;
+        sum[2] += v[q].z;
+        sum[3] += v[q].w;
       }
+    }
     return true;
   }
 

@@ -266,7 +266,7 @@ public final class DecodeFeedForward implements AutoCloseable {
     if (rule.scores() == Scores.BOTH
         || rule.crosses()[StepState.bucket(call.batch())]
         || rule.mostRows() < intermediate
-        || tile > DecodeShapes.MOST_HELD
+        || !products.canHold(layer.gateUp(), tile)
         || predicted && layer.predictorB().type() != layer.gateUp().type()) {
       return false;
     }

@@ -61,8 +61,15 @@ public final class DecodeProducts implements AutoCloseable {
   /** Whether a block can hold a step's activations. */
   boolean held(DeviceMatrix weights, int batch) {
     int tile = DecodeShapes.tile(batch);
-    return tile <= DecodeShapes.MOST_HELD
+    return canHold(weights, tile)
         && heldBytes(weights, tile) <= context.device().sharedBytesPerBlock();
+  }
+
+  /** Whether the device has bulk copies, and the matrix and the batch are for them. */
+  boolean canHold(DeviceMatrix weights, int tile) {
+    return context.device().major() >= 9
+        && tile <= DecodeShapes.MOST_HELD
+        && DecodeShapes.bulkCopied(weights.type(), weights.columns());
   }
 
   private static int heldBytes(DeviceMatrix weights, int tile) {

@@ -12,7 +12,7 @@ final class DecodeShapes {
   static final int MOST_HELD = 16;
   /** Rows of a tile of a product with held activations. */
   static final int HELD_ROWS = 16;
-  static final int HELD_THREADS = 256;
+  static final int HELD_THREADS = 288;
   static final int MOST_INTERMEDIATE = 32768;
   static final int MOST_SPLITS = 16;
 
@@ -59,19 +59,19 @@ final class DecodeShapes {
 
   /** Dynamic shared memory of a block with held activations, before them. */
   static int heldRingBytes(WeightType type, int tile) {
-    int stage = HELD_ROWS * (512 + (type.quantised() ? heldColumns(type) / 16 : 0));
-    int stages = tile == 8 ? (type.quantised() ? 4 : 5) : (type == WeightType.INT4 ? 7 : 8);
-    return stages * stage + 8 * HELD_ROWS * tile * 4;
+    int scales = type.quantised() ? 8192 / bits(type) / 16 + 16 : 0;
+    int stage = HELD_ROWS * (1024 + 16 + scales);
+    return stage * (tile == 8 ? 6 : 4) + 8 * HELD_ROWS * (tile + 8) * 4 + 128;
   }
 
   /** Shared memory of held activations of so many columns. */
   static int heldBytes(WeightType type, int tile, int columns) {
-    return ceil(columns, heldColumns(type)) * heldColumns(type) * tile * 2;
+    return tile * (2 * columns + 256 / bits(type));
   }
 
-  /** Columns of a stage with held activations. */
-  private static int heldColumns(WeightType type) {
-    return 4096 / bits(type);
+  /** Whether rows of so many columns can be copied in bulk: in runs of 16 bytes, scales too. */
+  static boolean bulkCopied(WeightType type, int columns) {
+    return !type.quantised() || columns % 256 == 0;
   }
 
   static String kernel(String name, WeightType type, int tile) {
