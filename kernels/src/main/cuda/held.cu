@@ -7,7 +7,7 @@
 //                the called rows of the other matrix (or gate and up, for a predictor) right after, in
 //                the same ring. Nothing waits for the whole union.
 //
-// held_project y f32 [batch x rows]; held_qkv as qkv; held_gate_up the dense coefficients.
+// held_project y f32 [batch x rows]; held_hidden the same as bf16; held_qkv as qkv; held_gate_up the dense coefficients.
 //
 // Shapes: x bf16 [batch x columns]; coefficients bf16 [f x kBatch], a row a neuron, written where it is
 // called; union bits [f / 16] halves of words. Tiles of 16 rows go round the blocks in turn. Bytes: the
@@ -47,6 +47,20 @@ __device__ void held_project_of(const char* elements, const uint16_t* scales, co
   stream.run({elements, scales, columns}, own_tiles(divide_up(rows, 16)), held, x, batch, row, [&](int own) {
     const int r = threadIdx.x % 16, b = threadIdx.x / 16, at = tile_of(own) * 16 + r;
     if (b < batch && at < rows) y[static_cast<size_t>(b) * rows + at] = stream.total(r, b);
+  });
+}
+
+template <Precision kPrecision, int kBatch>
+__device__ void held_hidden_of(const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns,
+                               int batch, bf16* y) {
+  using Stream = RowStream<kPrecision, kBatch>;
+  depend_release();
+  Stream stream(shared);
+  typename Stream::X held(shared + Stream::kFixedBytes, columns);
+  const auto row = [&](int own, int r) { return tile_of(own) * 16 + r; };
+  stream.run({elements, scales, columns}, own_tiles(rows / 16), held, x, batch, row, [&](int own) {
+    const int r = threadIdx.x % 16, b = threadIdx.x / 16;
+    if (b < batch) y[static_cast<size_t>(b) * rows + tile_of(own) * 16 + r] = to_bf16(stream.total(r, b));
   });
 }
 
@@ -235,9 +249,12 @@ struct HeldUnion {
       return;
     }
     depend_wait();
-    x1.load(first_x, first.columns, batch);
-    if (!same) x2.load(second_x, second.columns, batch);
-    barrier_among(Stream::kMultiplying);
+    if (threadIdx.x == 0) {
+      x1.ask(first_x, first.columns, batch, stream.held);
+      if (!same) x2.ask(second_x, second.columns, batch, stream.held + 1);
+    }
+    barrier_wait(stream.held, 0);
+    if (!same) barrier_wait(stream.held + 1, 0);
     multiply(stream, tiles, called, x1, x2, scores, flags, counts);
   }
 };
@@ -272,6 +289,10 @@ struct HeldUnion {
 HELD_KERNELS(held_project,
              (const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch, float* y),
              held_project_of<kPrecision, kBatch>(elements, scales, x, rows, columns, batch, y);)
+
+HELD_KERNELS_OF(held_hidden, bf16, Precision::kBf16,
+                (const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch, bf16* y),
+                held_hidden_of<kPrecision, kBatch>(elements, scales, x, rows, columns, batch, y);)
 
 HELD_KERNELS(held_qkv,
              (const char* elements, const uint16_t* scales, const bf16* x, int columns, int batch,

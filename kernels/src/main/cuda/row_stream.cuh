@@ -44,7 +44,7 @@ struct RowStream {
   static constexpr int kStages = kBatch == 8 ? 6 : 4;
   static constexpr int kSumPitch = kBatch + 8;
   static constexpr int kSumsBytes = kWarps * kRows * kSumPitch * 4;
-  static constexpr int kBarrierBytes = 128;
+  static constexpr int kBarrierBytes = 128;  // 2 kStages + 2 of 8 bytes
   // Dynamic shared memory before the held activations.
   static constexpr int kFixedBytes = kStages * kStageBytes + kSumsBytes + kBarrierBytes;
   // What a row of held activations is longer than its columns, in bytes: reads meet no bank twice.
@@ -57,15 +57,14 @@ struct RowStream {
     __device__ X(char* shared, int columns) : at(shared), pitch(columns * 2 + kXPad) {}
     __device__ int bytes() const { return kBatch * pitch; }
 
-    // Copies x bf16 [batch x columns]; sequences past the batch are zero. Multiplying threads; a
-    // barrier must follow.
-    __device__ void load(const bf16* x, int columns, int batch) {
-      const int chunks = columns / 8;
-      for (int b = 0; b < kBatch; b++) {
-        const uint4* from = reinterpret_cast<const uint4*>(x + static_cast<size_t>(b) * columns);
-#pragma unroll 4
-        for (int chunk = threadIdx.x; chunk < chunks; chunk += kMultiplying)
-          *reinterpret_cast<uint4*>(at + b * pitch + chunk * 16) = b < batch ? __ldcg(from + chunk) : make_uint4(0, 0, 0, 0);
+    // Asks for x bf16 [batch x columns]: one thread, after depend_wait(). Rows of sequences past the
+    // batch stay as they are; nobody looks at their sums. Blocks begin with different rows, so that they
+    // do not queue for the same lines of L2.
+    __device__ void ask(const bf16* x, int columns, int batch, uint64_t* barrier) const {
+      barrier_expect(barrier, batch * columns * 2);
+      for (int i = 0; i < batch; i++) {
+        const int b = (i + static_cast<int>(blockIdx.x)) % batch;
+        copy_bulk(at + b * pitch, x + static_cast<size_t>(b) * columns, columns * 2, barrier);
       }
     }
   };
@@ -74,14 +73,18 @@ struct RowStream {
   float* warp_sums;  // [kWarps x kRows x kSumPitch]
   uint64_t* full;    // [kStages]
   uint64_t* empty;   // [kStages]
+  uint64_t* held;    // of activations: at most two
   int at = 0;        // stages asked for, or multiplied
   float sums[kBatchTiles][4];
 
   // Whole block; ends with a barrier.
   __device__ explicit RowStream(char* shared)
       : ring(shared), warp_sums(reinterpret_cast<float*>(shared + kStages * kStageBytes)),
-        full(reinterpret_cast<uint64_t*>(shared + kStages * kStageBytes + kSumsBytes)), empty(full + kStages) {
+        full(reinterpret_cast<uint64_t*>(shared + kStages * kStageBytes + kSumsBytes)), empty(full + kStages),
+        held(full + 2 * kStages) {
     if (threadIdx.x == 0) {
+      barrier_init(held, 1);
+      barrier_init(held + 1, 1);
       for (int i = 0; i < kStages; i++) {
         barrier_init(full + i, 1);
         barrier_init(empty + i, kWarps);
@@ -167,17 +170,17 @@ struct RowStream {
   // is called by the multiplying threads after each, when total() is there. Weights are asked for before
   // depend_wait(). Whole block.
   template <class Row, class Done>
-  __device__ void run(const StreamedMatrix& matrix, int tiles, X& held, const bf16* x, int batch, const Row& row,
-                      const Done& done) {
+  __device__ void run(const StreamedMatrix& matrix, int tiles, const X& x, const bf16* from, int batch,
+                      const Row& row, const Done& done) {
     if (asks()) {
       for (int tile = 0; tile < tiles; tile++) ask(matrix, row(tile, threadIdx.x % kRows));
       return;
     }
     depend_wait();
-    held.load(x, matrix.columns, batch);
-    barrier_among(kMultiplying);
+    if (threadIdx.x == 0) x.ask(from, matrix.columns, batch, held);
+    barrier_wait(held, 0);
     for (int tile = 0; tile < tiles; tile++) {
-      multiply(held, matrix.columns);
+      multiply(x, matrix.columns);
       done(tile);
     }
   }

@@ -145,6 +145,13 @@ public final class DecodeProducts implements AutoCloseable {
   public void hidden(
       CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, DeviceBuffer y) {
     int tile = DecodeShapes.tile(batch);
+    if (held(weights, batch) && weights.rows() % DecodeShapes.HELD_ROWS == 0) {
+      stream.launch(
+          context.kernel(DecodeShapes.kernel("held_hidden", weights.type(), tile)),
+          heldLaunch(weights, tile, weights.rows() / DecodeShapes.HELD_ROWS),
+          weights.elements(), weights.scales(), x, weights.rows(), weights.columns(), batch, y);
+      return;
+    }
     int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile));
     stream.launch(
         context.kernel(DecodeShapes.kernel("hidden", weights.type(), tile)),
