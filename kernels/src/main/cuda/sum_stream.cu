@@ -12,7 +12,7 @@
 // multiply, each 32 columns (as A, transposed) with the batch. They meet at each stage's two barriers
 // alone, full and empty, so that memory never rests. Of a dense step the weights are known beforehand:
 // the ring fills while the kernel before is still at s. The warps ask by cp.async, a lane for 16 bytes:
-// a bulk copy is asked for by one lane at a time, some fifty cycles each, too long for rows this short.
+// a bulk copy is asked for by one lane at a time, and rows this short do not leave the time for it.
 //
 // Rows in shared memory lie 16 bytes further apart than they are long. Eight rows at once then meet no
 // bank twice: reads of 16 bytes of each (ldmatrix: bf16, s), and of 32 bytes of each second (int8, int4).
@@ -50,8 +50,8 @@ struct SumStream {
   const char* elements;
   const char* scales;
   const bf16* s;
-  const int* list;  // the block's rows, in ascending order; null for all from first_row on
-  int columns, first_column, first_row, ranks;
+  const int* list;  // the block's rows, in ascending order, then -1 to the end of a stage
+  int columns, first_column, ranks;
   char* ring;
   uint64_t* full;   // [kStages]
   uint64_t* empty;  // [kStages]
@@ -67,33 +67,31 @@ struct SumStream {
   };
 
   __device__ int stages() const { return divide_up(ranks, kRows); }
-  __device__ int row(int rank) const { return list == nullptr ? first_row + rank : list[rank]; }
   __device__ char* weights_of(const Slot& slot) const { return ring + slot.at * kStageBytes; }
   __device__ char* s_of(const Slot& slot) const { return weights_of(slot) + kRows * kRowPitch; }
   __device__ char* scales_of(const Slot& slot) const { return s_of(slot) + kRows * kSPitch; }
 
-  // kBytes of each of a stage's rows, which are stride apart, from their rank on, 16 bytes a lane; zeros
-  // past the last rank and past what a row has left. Rows are looked up eight a lane at a time: a copy
-  // may not overtake a read of the list.
+  // kBytes of each of a stage's rows, which are stride apart, 16 bytes a lane; zeros past the last row and
+  // past what a row has left. Rows are looked up several at a time: a copy may not overtake a read of the
+  // list.
   template <int kBytes, int kPitch>
   __device__ void copy_rows(char* to, const char* from, int stride, int rank, int left) const {
-    constexpr int kPieces = kBytes / 16, kEach = kRows * kPieces / kWarp, kGroup = kEach < 8 ? kEach : 8;
-    const int lane = threadIdx.x % kWarp;
+    constexpr int kPieces = kBytes / 16, kAtOnce = kWarp / kPieces;  // rows of the warp's one copy
+    constexpr int kEach = kRows / kAtOnce, kGroup = kEach < 16 ? kEach : 16;
+    const int lane = threadIdx.x % kWarp, piece = lane % kPieces * 16;
+    const bool inside = piece < left;
+    const int* of = list + rank + lane / kPieces;
+    to += lane / kPieces * kPitch + piece;
+    from += inside ? piece : 0;
 #pragma unroll
     for (int n = 0; n < kEach; n += kGroup) {
       int rows[kGroup];
 #pragma unroll
-      for (int m = 0; m < kGroup; m++) {
-        const int k = rank + ((n + m) * kWarp + lane) / kPieces;
-        rows[m] = k < ranks ? row(k) : -1;
-      }
+      for (int m = 0; m < kGroup; m++) rows[m] = of[(n + m) * kAtOnce];
 #pragma unroll
-      for (int m = 0; m < kGroup; m++) {
-        const int c = (n + m) * kWarp + lane, piece = c % kPieces * 16;
-        const bool valid = rows[m] >= 0 && piece < left;
-        copy_async16_or_zero(to + c / kPieces * kPitch + piece,
-                             from + (valid ? static_cast<size_t>(rows[m]) * stride + piece : 0), valid);
-      }
+      for (int m = 0; m < kGroup; m++)
+        copy_async16_or_zero(to + (n + m) * kAtOnce * kPitch,
+                             from + static_cast<int64_t>(max(rows[m], 0)) * stride, rows[m] >= 0 && inside);
     }
   }
 
@@ -275,11 +273,8 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
   stream.elements = static_cast<const char*>(elements);
   stream.scales = reinterpret_cast<const char*>(scales);
   stream.s = s;
-  stream.list = nullptr;
   stream.columns = columns;
   stream.first_column = blockIdx.x * Stream::kColumns;
-  stream.first_row = first;
-  stream.ranks = end - first;
   stream.ring = shared;
   stream.full = barriers;
   stream.empty = barriers + Stream::kStages;
@@ -290,16 +285,16 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
     }
     barrier_init_done();
   }
-  __syncthreads();
   if (union_bits != nullptr) {
     depend_wait();
     // a layer past its crossover has computed every row
-    if (records[(static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1] == 0) {
-      int* list = reinterpret_cast<int*>(shared + Stream::kStages * Stream::kStageBytes);
-      stream.ranks = list_rows(union_bits, first, end, list);
-      stream.list = list;
-    }
+    if (records[(static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1] != 0) union_bits = nullptr;
   }
+  int* list = reinterpret_cast<int*>(shared + Stream::kStages * Stream::kStageBytes);
+  stream.list = list;
+  stream.ranks = list_rows(union_bits, first, end, list);
+  for (int i = stream.ranks + threadIdx.x; i < stream.stages() * Stream::kRows; i += blockDim.x) list[i] = -1;
+  __syncthreads();
   if (warp == Stream::kWarps) {
     stream.ask_weights();
   } else {
@@ -325,7 +320,7 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
 #endif
 
 // grid (columns / 256 rounded up, splits of the rows), 320 threads; dynamic shared memory: the ring, and
-// an int for each row of a split, rows / splits rounded up to 32. Quantised: columns % 256 == 0
+// an int for each row of a split, rows / splits rounded up to whole stages. Quantised: columns % 256 == 0
 #define SUM_STREAM(FORMAT, PRECISION, BATCH)                                                                    \
   extern "C" __global__ void __launch_bounds__(320, BATCH <= 16 ? 2 : 1) sum_stream_##FORMAT##_n##BATCH(        \
       const void* elements, const uint16_t* scales, const bf16* s, int rows, int columns, int batch,            \

@@ -64,10 +64,11 @@ final class DecodeShapes {
   /** Dynamic shared memory of a sum_stream block that has so many rows. */
   static int sumStreamBytes(WeightType type, int tile, int rows) {
     int rowBytes = SUM_COLUMNS * bits(type) / 8;
+    int ranks = 16384 / rowBytes;
     int sPitch = tile == 8 ? 16 : 2 * tile + 16;
-    int stage = 16384 / rowBytes * (rowBytes + 16 + sPitch + (type.quantised() ? 16 : 0));
+    int stage = ranks * (rowBytes + 16 + sPitch + (type.quantised() ? 16 : 0));
     int ring = tile <= 16 ? 96 << 10 : 160 << 10;
-    return stage * Math.min(8, ring / stage) + 4 * (ceil(rows, 32) * 32);
+    return stage * Math.min(8, ring / stage) + 4 * (ceil(rows, ranks) * ranks);
   }
 
   /** Dynamic shared memory of a block with held activations, before them. */
