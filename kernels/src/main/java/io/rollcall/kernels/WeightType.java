@@ -6,7 +6,9 @@ public enum WeightType {
   F16(16),
   BF16(16),
   /** Symmetric 8-bit integers in groups of {@link #GROUP} along a row, one f16 scale a group. */
-  INT8(8);
+  INT8(8),
+  /** Symmetric 4-bit integers, likewise. */
+  INT4(4);
 
   /** Elements that share a scale in a quantised row. */
   public static final int GROUP = 32;
@@ -18,7 +20,7 @@ public enum WeightType {
   }
 
   public boolean quantised() {
-    return this == INT8;
+    return this == INT8 || this == INT4;
   }
 
   /**

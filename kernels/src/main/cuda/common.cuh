@@ -1,0 +1,196 @@
+// What every kernel file shares: bf16, asynchronous copies, tensor-core fragments, programmatic
+// dependent launch, reductions. Instructions newer than sm_80 are guarded where they stand.
+#pragma once
+
+#include <cstdint>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+typedef __nv_bfloat16 bf16;
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+// ---- bf16 ----------------------------------------------------------------------------------------
+
+__device__ __forceinline__ float to_float(bf16 value) { return __bfloat162float(value); }
+
+// Round to nearest even, as the CPU does.
+__device__ __forceinline__ bf16 to_bf16(float value) { return __float2bfloat16_rn(value); }
+
+// The two halves of a word that holds two bf16 (low half first): a shift and a mask, no conversion.
+__device__ __forceinline__ float low_bf16(uint32_t pair) { return __uint_as_float(pair << 16); }
+__device__ __forceinline__ float high_bf16(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
+__device__ __forceinline__ float2 unpack_bf16(uint32_t pair) { return make_float2(low_bf16(pair), high_bf16(pair)); }
+
+__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&pair);
+}
+
+// ---- loads ---------------------------------------------------------------------------------------
+
+// 16 bytes of weights that no other block reads: past L1, first to leave L2.
+__device__ __forceinline__ uint4 load_streaming(const void* from) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from));
+  return v;
+}
+
+__device__ __forceinline__ uint32_t shared_address(const void* pointer) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+// Asks for a line of L2; harmless on any readable address.
+__device__ __forceinline__ void prefetch_l2(const void* from) {
+  asm volatile("prefetch.global.L2 [%0];" :: "l"(from));
+}
+
+// ---- cp.async: global to shared, 16-byte aligned on both sides --------------------------------------
+
+// Through L2 only, as weights and keys that are read once want it.
+__device__ __forceinline__ void copy_async16(void* shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;"
+               :: "r"(shared_address(shared)), "l"(global) : "memory");
+}
+
+// Copies 16 bytes, or writes 16 zero bytes and reads nothing where `valid` is false.
+__device__ __forceinline__ void copy_async16_or_zero(void* shared, const void* global, bool valid) {
+  const int bytes = valid ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;"
+               :: "r"(shared_address(shared)), "l"(global), "r"(bytes) : "memory");
+}
+
+// 4 or 8 bytes: through L1, aligned to their size.
+template <int kBytes>
+__device__ __forceinline__ void copy_async_small(void* shared, const void* global) {
+  static_assert(kBytes == 4 || kBytes == 8, "cp.async.ca here copies 4 or 8 bytes");
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;"
+               :: "r"(shared_address(shared)), "l"(global), "n"(kBytes) : "memory");
+}
+
+__device__ __forceinline__ void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+// Waits until at most kPending of this thread's committed groups are still in flight. Other threads'
+// copies are visible only after a barrier that follows.
+template <int kPending>
+__device__ __forceinline__ void copy_async_wait() {
+  asm volatile("cp.async.wait_group %0;" :: "n"(kPending) : "memory");
+}
+
+// ---- tensor cores ----------------------------------------------------------------------------------
+
+// Four 8 x 8 matrices of 16-bit elements: lane i gives the address of row i % 8 of matrix i / 8
+// (16 bytes, 16-byte aligned). In result r, lane i holds elements 2 (i % 4), +1 of row i / 4 of matrix r.
+__device__ __forceinline__ void load_matrix4(uint32_t (&r)[4], const void* shared_row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(shared_row)) : "memory");
+}
+
+// The same, each matrix transposed on the way.
+__device__ __forceinline__ void load_matrix4_transposed(uint32_t (&r)[4], const void* shared_row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(shared_row)) : "memory");
+}
+
+// Two matrices; lanes 0 to 15 give the addresses.
+__device__ __forceinline__ void load_matrix2(uint32_t (&r)[2], const void* shared_row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
+               : "=r"(r[0]), "=r"(r[1]) : "r"(shared_address(shared_row)) : "memory");
+}
+
+__device__ __forceinline__ void load_matrix2_transposed(uint32_t (&r)[2], const void* shared_row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
+               : "=r"(r[0]), "=r"(r[1]) : "r"(shared_address(shared_row)) : "memory");
+}
+
+// d[16 x 8] += a[16 x 16] b[16 x 8], bf16 in, f32 sums. With g = lane / 4 and t = lane % 4:
+//   a[0]: row g,     columns 2t, 2t+1      b[0]: rows 2t, 2t+1,   column g
+//   a[1]: row g + 8, columns 2t, 2t+1      b[1]: rows 2t+8, 2t+9, column g
+//   a[2]: row g,     columns 2t+8, 2t+9    d[0], d[1]: row g,     columns 2t, 2t+1
+//   a[3]: row g + 8, columns 2t+8, 2t+9    d[2], d[3]: row g + 8, columns 2t, 2t+1
+__device__ __forceinline__ void multiply_16x8x16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// ---- programmatic dependent launch -----------------------------------------------------------------
+
+// Waits until the kernels before this one have ended and what they wrote is visible. Returns at once
+// in a kernel that was launched without overlap.
+__device__ __forceinline__ void depend_wait() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// Lets the next kernel of the stream start once every block of this one has said so or ended.
+// Promises nothing about memory: the next kernel's depend_wait() does.
+__device__ __forceinline__ void depend_release() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+// ---- reductions ------------------------------------------------------------------------------------
+
+// Every lane of the warp gets the result.
+__device__ __forceinline__ float warp_sum(float value) {
+#pragma unroll
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(kAllLanes, value, offset);
+  return value;
+}
+
+__device__ __forceinline__ int warp_sum(int value) { return __reduce_add_sync(kAllLanes, value); }
+
+__device__ __forceinline__ float warp_max(float value) {
+#pragma unroll
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, offset));
+  return value;
+}
+
+// The number of smaller lanes whose predicate holds, and in `total` of all.
+__device__ __forceinline__ int warp_rank(bool predicate, int& total) {
+  const unsigned votes = __ballot_sync(kAllLanes, predicate);
+  total = __popc(votes);
+  unsigned below;
+  asm("mov.u32 %0, %%lanemask_lt;" : "=r"(below));
+  return __popc(votes & below);
+}
+
+// Every thread of a one-dimensional block of whole warps, at most 1024 threads, gets the result.
+// `scratch` is shared memory of 32 elements; it is free again when the call returns.
+__device__ __forceinline__ float block_sum(float value, float* scratch) {
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+  value = warp_sum(value);
+  if (lane == 0) scratch[warp] = value;
+  __syncthreads();
+  value = warp_sum(lane < warps ? scratch[lane] : 0.0f);
+  __syncthreads();
+  return value;
+}
+
+__device__ __forceinline__ int block_sum(int value, int* scratch) {
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+  value = warp_sum(value);
+  if (lane == 0) scratch[warp] = value;
+  __syncthreads();
+  value = warp_sum(lane < warps ? scratch[lane] : 0);
+  __syncthreads();
+  return value;
+}
+
+__device__ __forceinline__ float block_max(float value, float* scratch) {
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+  value = warp_max(value);
+  if (lane == 0) scratch[warp] = value;
+  __syncthreads();
+  value = warp_max(lane < warps ? scratch[lane] : -INFINITY);
+  __syncthreads();
+  return value;
+}
+
+__host__ __device__ constexpr int divide_up(int value, int by) { return (value + by - 1) / by; }

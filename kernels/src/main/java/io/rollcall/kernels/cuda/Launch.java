@@ -1,0 +1,52 @@
+package io.rollcall.kernels.cuda;
+
+/**
+ * The shape of a kernel's launch: blocks along x, y, z; threads of a block (one dimension); dynamic
+ * shared memory of a block in bytes. {@code overlapping} is programmatic dependent launch: blocks may
+ * start while the kernel before is ending, so the kernel must call {@code depend_wait()} before it
+ * touches what others write. Devices before sm_90 ignore it.
+ */
+public record Launch(
+    int gridX, int gridY, int gridZ, int threads, int sharedBytes, boolean overlapping) {
+
+  public Launch {
+    if (gridX < 1 || gridY < 1 || gridY > 65535 || gridZ < 1 || gridZ > 65535) {
+      throw new IllegalArgumentException(
+          "a grid of %d x %d x %d blocks: x must be at least 1, y and z 1 to 65535"
+              .formatted(gridX, gridY, gridZ));
+    }
+    if (threads < 1 || threads > 1024) {
+      throw new IllegalArgumentException(
+          "a block of %d threads: must be 1 to 1024".formatted(threads));
+    }
+    if (sharedBytes < 0) {
+      throw new IllegalArgumentException("%d bytes of shared memory".formatted(sharedBytes));
+    }
+  }
+
+  public static Launch of(int gridX, int threads) {
+    return new Launch(gridX, 1, 1, threads, 0, false);
+  }
+
+  public static Launch of(int gridX, int gridY, int threads) {
+    return new Launch(gridX, gridY, 1, threads, 0, false);
+  }
+
+  public Launch grid(int x, int y, int z) {
+    return new Launch(x, y, z, threads, sharedBytes, overlapping);
+  }
+
+  public Launch withShared(int bytes) {
+    return new Launch(gridX, gridY, gridZ, threads, bytes, overlapping);
+  }
+
+  public Launch withOverlap() {
+    return new Launch(gridX, gridY, gridZ, threads, sharedBytes, true);
+  }
+
+  @Override
+  public String toString() {
+    return "grid %d x %d x %d, %d threads, %d bytes shared%s"
+        .formatted(gridX, gridY, gridZ, threads, sharedBytes, overlapping ? ", overlapping" : "");
+  }
+}
