@@ -1,12 +1,19 @@
 package io.rollcall.jobs.command;
 
 import io.rollcall.jobs.UsageException;
+import io.rollcall.jobs.runtime.BackendChoice;
 import io.rollcall.jobs.runtime.ModelSource;
 import io.rollcall.kernels.WeightType;
 import picocli.CommandLine.Option;
 
 /** Which model, how its weights are held, and what computes; the same in every command. */
 final class ModelOptions {
+  static final String WEIGHTS =
+      "bf16 (as stored), int8 or int4 (quantised when loaded) (default: ${DEFAULT-VALUE})";
+  static final String BACKEND =
+      "auto (a CUDA device where there is one, else the CPU), cpu or cuda (default:"
+          + " ${DEFAULT-VALUE})";
+
   @Option(
       names = "--model",
       paramLabel = "MODEL",
@@ -17,37 +24,26 @@ final class ModelOptions {
   @Option(
       names = "--weights",
       paramLabel = "TYPE",
-      description = "bf16 (as stored) or int8 (default: ${DEFAULT-VALUE})")
+      description = WEIGHTS)
   private String weights;
 
   @Option(
       names = "--backend",
       paramLabel = "NAME",
-      description = "auto or cpu (default: ${DEFAULT-VALUE})")
+      description = BACKEND)
   private String backend;
 
   ModelSource source() {
-    requireBackend(backend);
-    return new ModelSource(model, weightType(weights));
+    return new ModelSource(model, weightType(weights), BackendChoice.parse(backend));
   }
 
   static WeightType weightType(String name) {
     return switch (name) {
       case "bf16" -> WeightType.BF16;
       case "int8" -> WeightType.INT8;
-      case "int4" ->
-          throw new UsageException("--weights int4 does not run on the CPU; use int8 or bf16");
-      default -> throw new UsageException("unknown --weights '" + name + "'; use bf16 or int8");
+      case "int4" -> WeightType.INT4;
+      default ->
+          throw new UsageException("unknown --weights '" + name + "'; use bf16, int8 or int4");
     };
-  }
-
-  static void requireBackend(String name) {
-    switch (name) {
-      case "auto", "cpu" -> {}
-      case "cuda" ->
-          throw new UsageException(
-              "--backend cuda is not in this version, which has only the CPU; use auto or cpu");
-      default -> throw new UsageException("unknown --backend '" + name + "'; use auto or cpu");
-    }
   }
 }

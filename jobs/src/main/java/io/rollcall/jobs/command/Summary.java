@@ -30,8 +30,8 @@ final class Summary {
       line(
           text,
           "\n%s, union %s: mean union density %.2f, %.0f %% of the feed-forward bytes saved",
-          result.plan().method(),
-          result.plan().union(),
+          result.profile().method(),
+          result.profile().union(),
           totals.unionDensity(),
           100.0 * (totals.bytesDense() - totals.bytesRead()) / totals.bytesDense());
     }

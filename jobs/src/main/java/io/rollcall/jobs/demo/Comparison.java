@@ -5,7 +5,7 @@ import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.generation.PhaseTimes;
 import io.rollcall.engine.generation.Prompt;
-import io.rollcall.engine.model.Model;
+import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import java.util.HashMap;
 import java.util.List;
@@ -23,7 +23,7 @@ record Comparison(int prompts, PhaseTimes dense, PhaseTimes sparse, double same)
   private static final int ROUNDS = 3;
 
   static Comparison run(
-      Model model,
+      LoadedModel model,
       SparsityPlan sparse,
       GenerationOptions options,
       int workers,
@@ -49,7 +49,7 @@ record Comparison(int prompts, PhaseTimes dense, PhaseTimes sparse, double same)
   private record Answers(Map<String, String> texts, PhaseTimes times) {}
 
   private static Answers answer(
-      Model model,
+      LoadedModel model,
       SparsityPlan plan,
       GenerationOptions options,
       int workers,

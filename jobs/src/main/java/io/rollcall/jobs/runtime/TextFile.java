@@ -17,10 +17,20 @@ public final class TextFile {
    * @throws UserException when it cannot be read
    */
   public static String read(String what, String path, Configuration configuration) {
+    return new String(bytes(what, path, configuration), StandardCharsets.UTF_8);
+  }
+
+  /** Like {@link #read}, of a file in the same directory as another. */
+  public static byte[] sibling(
+      String what, String of, String name, Configuration configuration) {
+    return bytes(what, new Path(new Path(of).getParent(), name).toString(), configuration);
+  }
+
+  private static byte[] bytes(String what, String path, Configuration configuration) {
     try {
       Path file = new Path(path);
       try (InputStream in = file.getFileSystem(configuration).open(file)) {
-        return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        return in.readAllBytes();
       }
     } catch (FileNotFoundException e) {
       throw new UserException(what + " '" + path + "' does not exist; give a file's path", e);
