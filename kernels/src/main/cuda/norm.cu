@@ -31,6 +31,13 @@ __device__ __forceinline__ bool in_row(int vector, int d) { return 4 * vector < 
 template <int kVectors>
 __device__ __forceinline__ int vector_of(int v) { return v * blockDim.x + threadIdx.x; }
 
+// Not through the read-only path (.nc): the assembler moves such a load down behind depend_wait().
+__device__ __forceinline__ float4 load_early(const float4* from) {
+  float4 v;
+  asm volatile("ld.global.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(from));
+  return v;
+}
+
 // Weights are never written: read before the kernels in front have ended.
 template <int kVectors>
 __device__ __forceinline__ void load_weight(const Row& row, float4 (&weight)[kVectors]) {
@@ -38,7 +45,7 @@ __device__ __forceinline__ void load_weight(const Row& row, float4 (&weight)[kVe
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
     const int i = vector_of<kVectors>(v);
-    if (in_row(i, row.d)) weight[v] = __ldg(from + i);
+    if (in_row(i, row.d)) weight[v] = load_early(from + i);
   }
 }
 
@@ -52,7 +59,7 @@ __device__ __forceinline__ void normalise(const Row& row, const float4 (&h)[kVec
     squares += (h[v].x * h[v].x + h[v].y * h[v].y) + (h[v].z * h[v].z + h[v].w * h[v].w);
   }
   if (!kWeightEarly<kVectors>) load_weight<kVectors>(row, weight);
-  const float factor = rsqrtf(block_sum(squares, scratch) / row.d + row.epsilon);
+  const float factor = rsqrtf(__fdividef(block_sum(squares, scratch), row.d) + row.epsilon);
   uint2* to = reinterpret_cast<uint2*>(row.x);
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
@@ -71,32 +78,52 @@ __device__ __forceinline__ void add(float4& to, const float4& value) {
   to.w += value.w;
 }
 
-// hidden, and this row of partial: of the row that is normalised.
+// h += partial[0] + ... + partial[kSplits - 1], all loads in flight together. Threads beyond the row read
+// its last vector, so that no load waits for a branch.
+template <int kVectors, int kSplits>
+__device__ __forceinline__ void add_partials(const float* partial, long long split_stride, int d, float4 (&h)[kVectors]) {
+  float4 part[kSplits][kVectors];
+#pragma unroll
+  for (int s = 0; s < kSplits; s++) {
+#pragma unroll
+    for (int v = 0; v < kVectors; v++) {
+      part[s][v] = reinterpret_cast<const float4*>(partial + s * split_stride)[min(vector_of<kVectors>(v), d / 4 - 1)];
+    }
+  }
+#pragma unroll
+  for (int s = 0; s < kSplits; s++) {
+#pragma unroll
+    for (int v = 0; v < kVectors; v++) add(h[v], part[s][v]);
+  }
+}
+
+// hidden, and this row of partial: of the row that is normalised. Elements beyond the row become zero.
 template <int kVectors>
 __device__ __forceinline__ void load_residual(const float* hidden, const float* partial, int splits,
                                               long long split_stride, int d, float4 (&h)[kVectors]) {
-  constexpr int kAtOnce = 8 / kVectors;  // splits in flight
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
-    const int i = vector_of<kVectors>(v);
-    h[v] = in_row(i, d) ? reinterpret_cast<const float4*>(hidden)[i] : make_float4(0, 0, 0, 0);
+    h[v] = reinterpret_cast<const float4*>(hidden)[min(vector_of<kVectors>(v), d / 4 - 1)];
   }
-  for (int s = 0; s < splits; s += kAtOnce) {
-    float4 part[kAtOnce][kVectors];
+  constexpr int kMost = 8 / kVectors;
+#pragma unroll 1
+  for (; splits >= kMost; splits -= kMost, partial += kMost * split_stride) {
+    add_partials<kVectors, kMost>(partial, split_stride, d, h);
+  }
+  if (kMost > 4 && splits >= 4) {
+    add_partials<kVectors, 4>(partial, split_stride, d, h);
+    partial += 4 * split_stride;
+    splits -= 4;
+  }
+  if (kMost > 2 && splits >= 2) {
+    add_partials<kVectors, 2>(partial, split_stride, d, h);
+    partial += 2 * split_stride;
+    splits -= 2;
+  }
+  if (splits > 0) add_partials<kVectors, 1>(partial, split_stride, d, h);
 #pragma unroll
-    for (int k = 0; k < kAtOnce; k++) {
-      const float4* from = reinterpret_cast<const float4*>(partial + (s + k) * split_stride);
-#pragma unroll
-      for (int v = 0; v < kVectors; v++) {
-        const int i = vector_of<kVectors>(v);
-        part[k][v] = s + k < splits && in_row(i, d) ? from[i] : make_float4(0, 0, 0, 0);
-      }
-    }
-#pragma unroll
-    for (int k = 0; k < kAtOnce; k++) {
-#pragma unroll
-      for (int v = 0; v < kVectors; v++) add(h[v], part[k][v]);
-    }
+  for (int v = 0; v < kVectors; v++) {
+    if (!in_row(vector_of<kVectors>(v), d)) h[v] = make_float4(0, 0, 0, 0);
   }
 }
 
@@ -162,22 +189,22 @@ __device__ __forceinline__ void embed(const int* tokens, const bf16* table, floa
 
 // Grid: n. Threads: d / 4 / V rounded up to whole warps. V is the number of float4 a thread holds.
 #define NORM_KERNELS(V)                                                                                         \
-  extern "C" __global__ void __launch_bounds__(1024) norm_residual_##V(                                         \
+  extern "C" __global__ void __launch_bounds__(1024, 1) norm_residual_##V(                                         \
       float* hidden, const float* partial, int splits, long long split_stride, const float* weight, bf16* x,    \
       int d, float epsilon) {                                                                                   \
     residual<V>(hidden, partial, splits, split_stride, Row{weight, x, d, epsilon});                             \
   }                                                                                                             \
-  extern "C" __global__ void __launch_bounds__(1024) norm_gather_##V(                                           \
+  extern "C" __global__ void __launch_bounds__(1024, 1) norm_gather_##V(                                           \
       const int* rows, const float* hidden, const float* partial, int splits, long long split_stride,           \
       const float* weight, bf16* x, int d, float epsilon) {                                                     \
     gather<V>(rows, hidden, partial, splits, split_stride, Row{weight, x, d, epsilon});                         \
   }                                                                                                             \
-  extern "C" __global__ void __launch_bounds__(1024) norm_embed_tokens_##V(                                     \
+  extern "C" __global__ void __launch_bounds__(1024, 1) norm_embed_tokens_##V(                                     \
       const int* tokens, const bf16* table, float* hidden, const float* weight, bf16* x, int d,                 \
       float epsilon) {                                                                                          \
     embed<V>(tokens, table, hidden, Row{weight, x, d, epsilon});                                                \
   }                                                                                                             \
-  extern "C" __global__ void __launch_bounds__(1024) norm_embed_step_##V(                                       \
+  extern "C" __global__ void __launch_bounds__(1024, 1) norm_embed_step_##V(                                       \
       const StepState* state, const bf16* table, float* hidden, const float* weight, bf16* x, int d,            \
       float epsilon) {                                                                                          \
     embed<V>(state->token, table, hidden, Row{weight, x, d, epsilon});                                          \

@@ -17,13 +17,13 @@ struct Eight {
 };
 
 __device__ __forceinline__ Eight load8(const bf16* from, long long i) {
-  const uint4 v = __ldg(reinterpret_cast<const uint4*>(from) + i);
+  const uint4 v = reinterpret_cast<const uint4*>(from)[i];
   return Eight{{low_bf16(v.x), high_bf16(v.x), low_bf16(v.y), high_bf16(v.y), low_bf16(v.z), high_bf16(v.z),
                 low_bf16(v.w), high_bf16(v.w)}};
 }
 
 __device__ __forceinline__ Eight load8(const __half* from, long long i) {
-  const uint4 v = __ldg(reinterpret_cast<const uint4*>(from) + i);
+  const uint4 v = reinterpret_cast<const uint4*>(from)[i];
   const float2 a = __half22float2(*reinterpret_cast<const __half2*>(&v.x));
   const float2 b = __half22float2(*reinterpret_cast<const __half2*>(&v.y));
   const float2 c = __half22float2(*reinterpret_cast<const __half2*>(&v.z));
@@ -32,8 +32,8 @@ __device__ __forceinline__ Eight load8(const __half* from, long long i) {
 }
 
 __device__ __forceinline__ Eight load8(const float* from, long long i) {
-  const float4 a = __ldg(reinterpret_cast<const float4*>(from) + 2 * i);
-  const float4 b = __ldg(reinterpret_cast<const float4*>(from) + 2 * i + 1);
+  const float4 a = reinterpret_cast<const float4*>(from)[2 * i];
+  const float4 b = reinterpret_cast<const float4*>(from)[2 * i + 1];
   return Eight{{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
 }
 
@@ -105,7 +105,7 @@ extern "C" __global__ void __launch_bounds__(256) dequantise_int8(
   depend_wait();
   const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= eights) return;
-  const uint2 v = __ldg(elements + i);
+  const uint2 v = elements[i];
   const float scale = __half2float(scales[i / 4]);
   reinterpret_cast<uint4*>(out)[i] =
       make_uint4(pack_bf16(signed_byte(v.x, 0) * scale, signed_byte(v.x, 2) * scale),
@@ -120,7 +120,7 @@ extern "C" __global__ void __launch_bounds__(256) dequantise_int4(
   depend_wait();
   const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= eights) return;
-  const uint32_t word = __ldg(elements + i);
+  const uint32_t word = elements[i];
   const float scale = __half2float(scales[i / 4]);
   float w[8];
 #pragma unroll

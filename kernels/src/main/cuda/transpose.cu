@@ -23,8 +23,8 @@ extern "C" __global__ void __launch_bounds__(256) transpose_halves(
   for (int i = 0; i < kTile / 8; i++) {
     const int r = first + 8 * i;
     if (row0 + r < rows && column0 + pair < columns) {
-      *reinterpret_cast<uint32_t*>(&tile[r][pair]) = __ldg(reinterpret_cast<const uint32_t*>(
-          in + static_cast<long long>(row0 + r) * columns + column0 + pair));
+      *reinterpret_cast<uint32_t*>(&tile[r][pair]) =
+          *reinterpret_cast<const uint32_t*>(in + static_cast<long long>(row0 + r) * columns + column0 + pair);
     }
   }
   __syncthreads();

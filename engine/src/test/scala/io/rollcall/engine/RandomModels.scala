@@ -7,6 +7,8 @@ import scala.jdk.CollectionConverters._
 import scala.util.Random
 
 import io.rollcall.engine.model.{LayerWeights, Model, ModelConfig, ModelWeights, Rope}
+import io.rollcall.engine.runner.CpuModel
+import io.rollcall.engine.sparsity.{Predictor, Predictors}
 import io.rollcall.kernels.{Activation, WeightMatrix, WeightType}
 
 /** Small models of random f32 weights, without a tokenizer. */
@@ -28,7 +30,7 @@ object RandomModels {
       kvHeads: Int = 2,
       vocabulary: Int = 61,
       context: Int = 40,
-      activation: Activation = Activation.SILU): Model = {
+      activation: Activation = Activation.SILU): CpuModel = {
     val random = new Random(seed)
     val headSize = hidden / heads
     val frequencies =
@@ -54,6 +56,20 @@ object RandomModels {
     }
     val embedding = matrix(random, vocabulary, hidden, 1)
     val weights = new ModelWeights(embedding, all.asJava, norm(), embedding)
-    new Model(s"random-$seed", s"digest-$seed", config, WeightType.BF16, weights, null, null)
+    new CpuModel(
+      new Model(s"random-$seed", s"digest-$seed", config, null, null), WeightType.BF16, weights)
+  }
+
+  /** Random predictors whose logits are about normal. */
+  def predictors(model: CpuModel, rank: Int): Predictors = {
+    val random = new Random(model.digest.hashCode)
+    def bits(n: Int, scale: Double) =
+      Array.fill(n)((java.lang.Float.floatToRawIntBits((random.nextGaussian() * scale).toFloat) >>> 16).toShort)
+    val (d, f) = (model.config.hiddenSize, model.config.intermediateSize)
+    new Predictors(
+      "random.safetensors",
+      Seq.fill(model.config.layers) {
+        new Predictor(rank, bits(rank * d, 1 / math.sqrt(d)), bits(f * rank, 1 / math.sqrt(rank)))
+      }.asJava)
   }
 }

@@ -12,8 +12,7 @@ import org.tukaani.xz.XZInputStream
 
 import io.rollcall.engine.checkpoint.ModelFiles
 import io.rollcall.engine.generation.{GenerationOptions, Generator, Prompt}
-import io.rollcall.engine.model.Model
-import io.rollcall.engine.runner.{CpuModelRunner, TokenBatch}
+import io.rollcall.engine.runner.{CpuModel, RunnerOptions, TokenBatch}
 import io.rollcall.engine.sparsity.SparsityPlan
 import io.rollcall.kernels.WeightType
 
@@ -28,7 +27,7 @@ import io.rollcall.kernels.WeightType
  */
 class TransformersParitySuite extends AnyFunSuite with BeforeAndAfterAll {
   private lazy val model =
-    Model.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)
+    CpuModel.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)
 
   override def afterAll(): Unit = model.close()
 
@@ -39,13 +38,14 @@ class TransformersParitySuite extends AnyFunSuite with BeforeAndAfterAll {
       assert(math.abs(actual - value) < 2e-3 * (1 + math.abs(value)), s"$clue, token $token")
     }
 
-  private def prefill(model: Model, tokens: Seq[Int], everyToken: Boolean): Array[Float] = {
+  private def prefill(model: CpuModel, tokens: Seq[Int], everyToken: Boolean): Array[Float] = {
     val slots = if (everyToken) tokens.size else 1
-    val runner = new CpuModelRunner(
-      model, SparsityPlan.dense(model.digest), slots, model.config.context, 2)
+    val runner = model.runner(
+      SparsityPlan.dense(model.digest), RunnerOptions.greedy(slots, model.config.context, 2))
     try {
       val batch = new TokenBatch(tokens.size)
-      for ((t, i) <- tokens.zipWithIndex) batch.add(t, i, 0, everyToken || i == tokens.size - 1)
+      for ((t, i) <- tokens.zipWithIndex)
+        if (everyToken || i == tokens.size - 1) batch.addLast(t, i, 0, null) else batch.add(t, i, 0)
       runner.prefill(batch)
       runner.logits.clone()
     } finally runner.close()
@@ -87,7 +87,7 @@ class TransformersParitySuite extends AnyFunSuite with BeforeAndAfterAll {
   test("a checkpoint with scaled rotary embeddings and an untied head gets transformers' logits") {
     val directory = Documents.resource("parity/tiny-llama3")
     val expected = Documents.json("parity/tiny-llama3.json")
-    val tiny = Model.load(ModelFiles.directory(withTokenizer(directory)), WeightType.BF16)
+    val tiny = CpuModel.load(ModelFiles.directory(withTokenizer(directory)), WeightType.BF16)
     val tokens = ints(expected.get("tokens"))
     val logits = prefill(tiny, tokens, everyToken = true)
     for ((row, i) <- expected.get("logits").elements.asScala.zipWithIndex)

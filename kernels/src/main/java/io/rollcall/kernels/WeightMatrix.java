@@ -7,7 +7,7 @@ import java.nio.ShortBuffer;
 
 /**
  * An immutable matrix of weights [rows x columns], each row contiguous, held as stored (bf16, f16,
- * f32) or quantised (int8).
+ * f32) or quantised (int8, int4).
  */
 public final class WeightMatrix {
   private static final int MAX_ARRAY = Integer.MAX_VALUE - 8;
@@ -127,10 +127,11 @@ public final class WeightMatrix {
   }
 
   /**
-   * Symmetric quantisation in groups of 32 along a row, scale = max(abs) / 127 rounded to f16; a
-   * group of zeros has scale 0. The tail group of a row may be shorter.
+   * Symmetric quantisation in groups of 32 along a row: scale = max(abs) / 127 (INT8) or / 7 (INT4),
+   * rounded to f16, and q = the integer nearest to w / scale, ties to even. A group of zeros has scale
+   * 0. The tail group of a row may be shorter.
    *
-   * @param type INT8
+   * @param type INT8 or INT4
    */
   public WeightMatrix quantise(WeightType type) {
     if (!type.quantised() || this.type.quantised()) {
@@ -141,7 +142,8 @@ public final class WeightMatrix {
     for (int r = 0; r < rows; r++) {
       row(r, row, 0);
       PackedRows.quantise(
-          row, matrix.packed, r * matrix.wordsPerRow(), matrix.floats, r * matrix.scalesPerRow());
+          type, row, matrix.packed, r * matrix.wordsPerRow(), matrix.floats,
+          r * matrix.scalesPerRow());
     }
     return matrix;
   }
@@ -181,7 +183,7 @@ public final class WeightMatrix {
         return Float.intBitsToFloat(
             PackedRows.half(packed, row * wordsPerRow(), column) << 16);
       default:
-        return PackedRows.quantised(packed, row * wordsPerRow(), column)
+        return PackedRows.quantised(type, packed, row * wordsPerRow(), column)
             * floats[row * scalesPerRow() + column / WeightType.GROUP];
     }
   }
@@ -218,7 +220,7 @@ public final class WeightMatrix {
   }
 
   /**
-   * The packed elements of BF16, F16 and INT8, as the module's README lays them out; empty for F32.
+   * The packed elements of all types but F32, as the module's README lays them out; empty for F32.
    * Not to be written. For kernels.
    */
   public int[] packed() {
@@ -226,7 +228,7 @@ public final class WeightMatrix {
   }
 
   /**
-   * F32: the elements [rows x paddedColumns]. INT8: the scales [rows x paddedColumns / 32]. Else
+   * F32: the elements [rows x paddedColumns]. INT8, INT4: the scales [rows x paddedColumns / 32]. Else
    * empty. Not to be written. For kernels.
    */
   public float[] floats() {
@@ -235,7 +237,7 @@ public final class WeightMatrix {
 
   /** Ints of {@link #packed()} in a row. For kernels. */
   public int wordsPerRow() {
-    return type.quantised() ? paddedColumns / 4 : paddedColumns / 2;
+    return PackedRows.words(type, paddedColumns);
   }
 
   /** Scales in a quantised row. For kernels. */

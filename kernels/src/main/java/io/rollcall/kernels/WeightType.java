@@ -19,6 +19,11 @@ public enum WeightType {
     this.bits = bits;
   }
 
+  /** Bits of an element. */
+  public int bits() {
+    return bits;
+  }
+
   public boolean quantised() {
     return this == INT8 || this == INT4;
   }
@@ -28,7 +33,7 @@ public enum WeightType {
    * for each group of 32 where quantised. Padding that a provider adds is not counted.
    */
   public long bytes(long elements) {
-    long packed = elements * bits / 8;
+    long packed = (elements * bits + 7) / 8;
     return quantised() ? packed + 2 * ((elements + GROUP - 1) / GROUP) : packed;
   }
 }

@@ -94,21 +94,21 @@ class WeightMatrixSuite extends AnyFunSuite {
 
   test("quantised weights are within half a scale of the original, and zeros stay zeros") {
     val random = new Random(2)
-    for (columns <- widths) {
+    for ((kind, most) <- Seq(WeightType.INT8 -> 127, WeightType.INT4 -> 7); columns <- widths) {
       val rows = 9
       val values = floats(random, rows * columns).map(_ * 0.05f)
       (0 until columns).foreach(c => values(3 * columns + c) = 0f)
       val w = matrix(WeightType.F32, rows, columns, values)
-      val q = w.quantise(WeightType.INT8)
+      val q = w.quantise(kind)
       for (r <- 0 until rows; c <- 0 until columns) {
         val group = c / WeightType.GROUP * WeightType.GROUP
         val largest = (group until math.min(group + WeightType.GROUP, columns))
           .map(i => math.abs(w.get(r, i)))
           .max
-        val scale = Float16.toFloat(Float16.fromFloat(largest / 127))
+        val scale = Float16.toFloat(Float16.fromFloat(largest / most))
         assert(
-          math.abs(q.get(r, c) - w.get(r, c)) <= 0.5001 * scale + 127 * math.abs(scale - largest / 127),
-          s"$columns columns at ($r, $c)")
+          math.abs(q.get(r, c) - w.get(r, c)) <= 0.5001 * scale + most * math.abs(scale - largest / most),
+          s"$kind $columns columns at ($r, $c)")
         if (r == 3) assert(q.get(r, c) == 0f)
       }
     }
@@ -122,6 +122,7 @@ class WeightMatrixSuite extends AnyFunSuite {
   test("bytes count the precision and the scales, not the padding") {
     assert(matrix(WeightType.BF16, 3, 33, new Array[Float](99)).bytes == 198)
     assert(matrix(WeightType.INT8, 3, 33, new Array[Float](99)).bytes == 3 * (33 + 4))
+    assert(matrix(WeightType.INT4, 2, 64, new Array[Float](128)).bytes == 2 * (32 + 4))
   }
 
   test("errors name the shape") {

@@ -2,11 +2,13 @@ package io.rollcall.engine.bench;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.ScoreCollector;
-import io.rollcall.engine.model.Model;
-import io.rollcall.engine.runner.CpuModelRunner;
-import io.rollcall.engine.runner.CrossoverMeasurement;
-import io.rollcall.engine.runner.StepRecord;
+import io.rollcall.engine.runner.DecodeSequence;
+import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.runner.ModelRunner;
+import io.rollcall.engine.runner.RunnerOptions;
 import io.rollcall.engine.runner.TokenBatch;
+import io.rollcall.engine.sampling.RandomStream;
+import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
@@ -19,6 +21,7 @@ import java.util.Locale;
 import java.util.Random;
 import java.util.function.Consumer;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 
 /**
  * Prefill and decode speed of the engine alone, without Spark. Every sequence reads tokens drawn
@@ -31,14 +34,15 @@ public final class Benchmark {
   private static final int LEAST_STEPS = 16;
   private static final int CALIBRATION_STEPS = 48;
   private static final int PREFILL_ROUNDS = 3;
+  private static final RandomStream RANDOM = new RandomStream(7, "benchmark");
 
-  private final Model model;
+  private final LoadedModel model;
   private final BenchmarkOptions options;
   private final int workers;
   private final Random random = new Random(7);
 
   /** @throws UserException when the model's context has no room for the benchmark's */
-  public Benchmark(Model model, BenchmarkOptions options, int workers) {
+  public Benchmark(LoadedModel model, BenchmarkOptions options, int workers) {
     this.model = model;
     this.options = options;
     this.workers = workers;
@@ -66,10 +70,13 @@ public final class Benchmark {
           measured++;
           continue;
         }
-        var crossover = CrossoverMeasurement.measure(model, method, batch, workers);
+        Crossover crossover = null;
         for (UnionStrategy union : options.unions()) {
           for (double sparsity : options.sparsities()) {
             SparsityProfile profile = calibrate(method, union, sparsity, batch);
+            if (crossover == null) {
+              crossover = model.crossover(profile, batch, workers);
+            }
             results.accept(measure(new SparsityPlan(profile, crossover), sparsity, batch));
             measured++;
           }
@@ -84,14 +91,11 @@ public final class Benchmark {
     var config = model.config();
     var collector =
         new ScoreCollector(union, new double[] {sparsity}, batch, config.layers(), config.intermediateSize());
-    var plan = SparsityPlan.dense(model.digest());
-    try (var runner =
-        new CpuModelRunner(model, plan, batch, capacity(), workers, method, collector)) {
+    try (var runner = model.observed(method, collector, options(batch))) {
+      reserve(runner, batch);
       prefill(runner, batch);
-      TokenBatch tokens = new TokenBatch(batch);
-      StepRecord record = new StepRecord(counters(batch), batch);
       for (int step = 0; step < Math.max(4, CALIBRATION_STEPS / batch); step++) {
-        decode(runner, tokens, record, batch, options.context() + step);
+        decode(runner, counters(batch), batch, options.context() + step);
       }
     }
     return new SparsityProfile(
@@ -99,13 +103,12 @@ public final class Benchmark {
   }
 
   private BenchmarkResult measure(SparsityPlan plan, double sparsity, int batch) {
-    try (var runner = new CpuModelRunner(model, plan, batch, capacity(), workers)) {
+    try (ModelRunner runner = model.runner(plan, options(batch))) {
+      reserve(runner, batch);
       double prefillSeconds = prefillSeconds(runner, batch);
-      TokenBatch tokens = new TokenBatch(batch);
-      decodeFor(runner, tokens, new StepRecord(counters(batch), batch), batch, WARM_UP_NANOS);
+      decodeFor(runner, counters(batch), batch, WARM_UP_NANOS);
       SparsityCounters counters = counters(batch);
-      double[] steps =
-          decodeFor(runner, tokens, new StepRecord(counters, batch), batch, TIMED_NANOS);
+      double[] steps = decodeFor(runner, counters, batch, TIMED_NANOS);
       List<LayerStatistics> rows = counters.statistics();
       return new BenchmarkResult(
           plan.method().toString(),
@@ -114,7 +117,7 @@ public final class Benchmark {
           batch,
           options.context(),
           model.weightType().name().toLowerCase(Locale.ROOT),
-          "cpu",
+          model.backend().toString(),
           runner.device(),
           workers,
           batch * options.context() / prefillSeconds,
@@ -127,7 +130,19 @@ public final class Benchmark {
     }
   }
 
-  private double prefillSeconds(CpuModelRunner runner, int batch) {
+  private void reserve(ModelRunner runner, int batch) {
+    for (int slot = 0; slot < batch; slot++) {
+      if (!runner.reserve(slot, capacity())) {
+        throw new UserException(
+            String.format(
+                "the key/value cache has no room for %d sequences of %d positions; lower"
+                    + " --batch-sizes or --context",
+                batch, capacity()));
+      }
+    }
+  }
+
+  private double prefillSeconds(ModelRunner runner, int batch) {
     long warm = System.nanoTime() + WARM_UP_NANOS;
     while (System.nanoTime() < warm) {
       prefill(runner, batch);
@@ -141,7 +156,7 @@ public final class Benchmark {
     return median(seconds);
   }
 
-  private void prefill(CpuModelRunner runner, int batch) {
+  private void prefill(ModelRunner runner, int batch) {
     TokenBatch tokens = new TokenBatch(runner.tokenCapacity());
     for (int slot = 0; slot < batch; slot++) {
       for (int position = 0; position < options.context(); position++) {
@@ -149,34 +164,47 @@ public final class Benchmark {
           runner.prefill(tokens);
           tokens.clear();
         }
-        tokens.add(token(), position, slot, position == options.context() - 1);
+        if (position < options.context() - 1) {
+          tokens.add(token(), position, slot);
+        } else {
+          tokens.addLast(token(), position, slot, RANDOM);
+        }
       }
     }
     runner.prefill(tokens);
   }
 
-  /** Seconds of each step. The cache's last positions are overwritten again and again. */
+  /**
+   * Seconds of each step, of a call's steps their mean. The cache's last positions are overwritten
+   * again and again.
+   */
   private double[] decodeFor(
-      CpuModelRunner runner, TokenBatch tokens, StepRecord record, int batch, long nanos) {
+      ModelRunner runner, SparsityCounters counters, int batch, long nanos) {
     double[] seconds = new double[1 << 14];
     long end = System.nanoTime() + nanos;
-    int steps = 0;
-    while (steps < seconds.length && (steps < LEAST_STEPS || System.nanoTime() < end)) {
+    int calls = 0;
+    while (calls < seconds.length && (calls < LEAST_STEPS || System.nanoTime() < end)) {
       long start = System.nanoTime();
-      int position = options.context() + steps % (capacity() - options.context());
-      decode(runner, tokens, record, batch, position);
-      seconds[steps++] = (System.nanoTime() - start) / 1e9;
+      int position = options.context() + calls % (CALIBRATION_STEPS - runner.stepsPerCall());
+      int steps = decode(runner, counters, batch, position);
+      seconds[calls++] = (System.nanoTime() - start) / 1e9 / steps;
     }
-    return Arrays.copyOf(seconds, steps);
+    return Arrays.copyOf(seconds, calls);
   }
 
-  private void decode(
-      CpuModelRunner runner, TokenBatch tokens, StepRecord record, int batch, int position) {
-    tokens.clear();
-    for (int slot = 0; slot < batch; slot++) {
-      tokens.add(token(), position, slot, true);
-    }
-    runner.decode(tokens, record);
+  /** Returns the steps of the call. */
+  private int decode(ModelRunner runner, SparsityCounters counters, int batch, int position) {
+    List<DecodeSequence> sequences =
+        IntStream.range(0, batch)
+            .mapToObj(
+                slot ->
+                    new DecodeSequence(slot, token(), position, RANDOM, 0, runner.stepsPerCall()))
+            .toList();
+    return runner.decode(sequences, counters).size();
+  }
+
+  private RunnerOptions options(int batch) {
+    return RunnerOptions.greedy(batch, capacity(), workers);
   }
 
   private int token() {
@@ -188,7 +216,7 @@ public final class Benchmark {
   }
 
   private SparsityCounters counters(int batch) {
-    return new SparsityCounters(model.config().layers(), batch, CpuModelRunner.cost(model));
+    return new SparsityCounters(model.config().layers(), batch, model.cost());
   }
 
   private static double mean(List<LayerStatistics> rows, ToDoubleFunction<LayerStatistics> value) {

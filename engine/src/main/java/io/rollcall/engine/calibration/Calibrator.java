@@ -4,10 +4,9 @@ import io.rollcall.engine.UserException;
 import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.generation.Prompt;
-import io.rollcall.engine.model.Model;
-import io.rollcall.engine.runner.CpuModelRunner;
+import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.runner.RunnerOptions;
 import io.rollcall.engine.sparsity.Method;
-import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.text.PromptTemplate;
@@ -34,7 +33,7 @@ public final class Calibrator {
    * @throws UserException when no prompt of the sample has a decode step
    */
   public static SparsityProfile calibrate(
-      Model model,
+      LoadedModel model,
       Method method,
       UnionStrategy union,
       double[] sparsity,
@@ -54,14 +53,8 @@ public final class Calibrator {
             .mapToObj(i -> new Prompt(Integer.toString(i), sample.get(i)))
             .iterator();
     try (var runner =
-            new CpuModelRunner(
-                model,
-                SparsityPlan.dense(model.digest()),
-                batchSize,
-                config.context(),
-                workers,
-                method,
-                collector);
+            model.observed(
+                method, collector, RunnerOptions.greedy(batchSize, config.context(), workers));
         var generator = new Generator(model, template, options, prompts, runner)) {
       generator.forEachRemaining(generation -> {});
     }
@@ -93,7 +86,7 @@ public final class Calibrator {
     }
     if (method.needsPredictor()) {
       throw new UserException(
-          "method " + method + " needs a profile with a trained predictor; use " + method
+          "method " + method + " needs a profile with a predictor; give --profile, or use " + method
               + "-oracle or m-countdown");
     }
     if (!method.sparse()) {

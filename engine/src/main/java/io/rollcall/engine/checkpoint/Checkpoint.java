@@ -1,7 +1,6 @@
 package io.rollcall.engine.checkpoint;
 
 import io.rollcall.engine.UserException;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -69,14 +68,19 @@ public final class Checkpoint {
     return tensors.containsKey(tensor);
   }
 
+  /** As {@link #locate}, and the view of all its bytes. */
+  public Tensor tensor(String name, int... shape) {
+    return locate(name, shape).whole();
+  }
+
   /**
-   * A view of a tensor's bytes in its file.
+   * Where a tensor lies.
    *
    * @param shape what it must be
    * @throws UserException when it is missing, of another shape or of a type that cannot be computed
    *     with
    */
-  public Tensor tensor(String name, int... shape) {
+  public TensorSource locate(String name, int... shape) {
     Safetensors.Entry entry = tensors.get(name);
     if (entry == null) {
       throw new UserException(
@@ -94,13 +98,7 @@ public final class Checkpoint {
           "tensor " + name + " of model '" + files.name() + "' has type " + entry.typeName()
               + "; supported are F32, F16 and BF16: use a checkpoint that is not quantised");
     }
-    if (entry.length() > Integer.MAX_VALUE) {
-      throw new UserException(
-          "tensor " + name + " of model '" + files.name() + "' has " + entry.length()
-              + " bytes; at most " + Integer.MAX_VALUE + " a tensor are supported");
-    }
-    ByteBuffer data = files.map(entry.file(), entry.offset(), entry.length());
-    return new Tensor(entry.type().get(), data);
+    return new TensorSource(files, name, entry.type().get(), entry);
   }
 
   /**

@@ -1,6 +1,7 @@
 package io.rollcall.engine.generation;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.sampling.Sampling;
 
 /**
  * How to decode.
@@ -20,15 +21,16 @@ public record GenerationOptions(
     require(batchSize >= 1, "batch size " + batchSize + " is below 1");
     require(maxNewTokens >= 1, "max new tokens " + maxNewTokens + " is below 1");
     require(context >= 2, "context " + context + " is below 2");
-    require(
-        temperature >= 0 && Double.isFinite(temperature),
-        "temperature " + temperature + " is not 0 (greedy) or a positive number");
-    require(topP > 0 && topP <= 1, "top-p " + topP + " is outside (0, 1]");
+    new Sampling(temperature, topP);
   }
 
   /** Greedy decoding. */
   public static GenerationOptions greedy(int batchSize, int maxNewTokens, int context) {
     return new GenerationOptions(batchSize, maxNewTokens, context, 0, 1, 0);
+  }
+
+  public Sampling sampling() {
+    return new Sampling(temperature, topP);
   }
 
   private static void require(boolean holds, String otherwise) {

@@ -1,11 +1,12 @@
 package io.rollcall.engine.generation;
 
 import io.rollcall.engine.UserException;
-import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelConfig;
-import io.rollcall.engine.runner.CpuModelRunner;
+import io.rollcall.engine.runner.DecodeSequence;
+import io.rollcall.engine.runner.DecodeStep;
+import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.runner.ModelRunner;
-import io.rollcall.engine.runner.StepRecord;
+import io.rollcall.engine.runner.RunnerOptions;
 import io.rollcall.engine.runner.TokenBatch;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.statistics.LayerStatistics;
@@ -33,9 +34,7 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
   private final GenerationOptions options;
   private final ModelRunner runner;
   private final Scheduler scheduler;
-  private final Sampler sampler;
   private final SparsityCounters counters;
-  private final StepRecord record;
   private final TokenBatch batch;
   private final long neurons;
   private final ArrayDeque<Generation> finished = new ArrayDeque<>();
@@ -46,7 +45,7 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
    * @throws UserException when the context is longer than the model's or the plan is another model's
    */
   public Generator(
-      Model model,
+      LoadedModel model,
       SparsityPlan plan,
       PromptTemplate template,
       GenerationOptions options,
@@ -57,13 +56,12 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
         template,
         options,
         prompts,
-        new CpuModelRunner(
-            model, requireModel(plan, model), options.batchSize(), options.context(), workers));
+        model.runner(requireModel(plan, model), runnerOptions(model, options, workers)));
   }
 
   /** @param runner closed with the generator */
   public Generator(
-      Model model,
+      LoadedModel model,
       PromptTemplate template,
       GenerationOptions options,
       Iterator<Prompt> prompts,
@@ -72,34 +70,54 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
     this.tokenizer = model.tokenizer();
     this.options = options;
     this.runner = runner;
-    if (options.context() > config.context()) {
-      throw new UserException(
-          String.format(
-              "context %d is longer than the %d positions of model '%s'",
-              options.context(), config.context(), model.name()));
-    }
     scheduler =
         new Scheduler(
-            new PromptReader(prompts, template, options, finished::add), options.batchSize());
-    sampler = new Sampler(options, config.vocabulary());
-    counters =
-        new SparsityCounters(config.layers(), options.batchSize(), CpuModelRunner.cost(model));
-    record = new StepRecord(counters, options.batchSize());
+            new PromptReader(prompts, template, options, finished::add),
+            options.batchSize(),
+            cache());
+    counters = new SparsityCounters(config.layers(), options.batchSize(), model.cost());
     batch = new TokenBatch(runner.tokenCapacity());
     neurons = (long) config.layers() * config.intermediateSize();
   }
 
-  private static SparsityPlan requireModel(SparsityPlan plan, Model model) {
-    plan.profile().requireModel(model.digest(), model.name());
-    int layers = model.config().layers();
-    for (float[] bucket : plan.profile().thresholds()) {
-      if (bucket.length != layers) {
-        throw new UserException(
-            String.format(
-                "the profile has thresholds for %d layers and model '%s' has %d; calibrate it again",
-                bucket.length, model.name(), layers));
+  private Scheduler.Cache cache() {
+    return new Scheduler.Cache() {
+      @Override
+      public boolean reserve(int slot, Sequence sequence) {
+        return runner.reserve(slot, sequence.prompt().length + mostTokens(sequence));
       }
+
+      @Override
+      public void release(int slot) {
+        runner.release(slot);
+      }
+    };
+  }
+
+  /** Tokens that a sequence's answer may have. */
+  private int mostTokens(Sequence sequence) {
+    return Math.min(options.maxNewTokens(), options.context() - sequence.prompt().length);
+  }
+
+  private static RunnerOptions runnerOptions(
+      LoadedModel model, GenerationOptions options, int workers) {
+    if (options.context() > model.config().context()) {
+      throw new UserException(
+          String.format(
+              "context %d is longer than the %d positions of model '%s'",
+              options.context(), model.config().context(), model.name()));
     }
+    return new RunnerOptions(
+        options.batchSize(),
+        options.context(),
+        options.sampling(),
+        model.config().endTokens(),
+        workers);
+  }
+
+  private static SparsityPlan requireModel(SparsityPlan plan, LoadedModel model) {
+    plan.profile().requireModel(model.digest(), model.name());
+    plan.profile().requireShape(model.config(), model.name());
     return plan;
   }
 
@@ -167,9 +185,10 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
         if (batch.full()) {
           prefillPass(ending);
         }
-        boolean last = position == prompt.length - 1;
-        batch.add(prompt[position], position, sequence.slot(), last);
-        if (last) {
+        if (position < prompt.length - 1) {
+          batch.add(prompt[position], position, sequence.slot());
+        } else {
+          batch.addLast(prompt[position], position, sequence.slot(), sequence.random());
           ending.add(sequence);
         }
       }
@@ -180,37 +199,44 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
   }
 
   private void prefillPass(ArrayDeque<Sequence> ending) {
-    runner.prefill(batch);
-    for (int row = 0; !ending.isEmpty(); row++) {
-      extend(ending.remove(), row);
+    for (int token : runner.prefill(batch)) {
+      extend(ending.remove(), token);
     }
     batch.clear();
   }
 
   private void decode(List<Sequence> sequences) {
     long start = System.nanoTime();
-    batch.clear();
-    for (Sequence sequence : sequences) {
-      batch.add(sequence.lastToken(), sequence.lastPosition(), sequence.slot(), true);
+    List<DecodeSequence> inputs = sequences.stream().map(this::input).toList();
+    long tokens = 0;
+    for (DecodeStep step : runner.decode(inputs, counters)) {
+      for (int b = 0; b < sequences.size(); b++) {
+        if (step.tokens()[b] != DecodeStep.NONE) {
+          sequences.get(b).count(step.called()[b], step.loaded());
+          extend(sequences.get(b), step.tokens()[b]);
+          tokens++;
+        }
+      }
     }
-    runner.decode(batch, record);
-    for (int row = 0; row < sequences.size(); row++) {
-      sequences.get(row).count(record.called(row), record.loaded());
-      extend(sequences.get(row), row);
-    }
-    times = times.plus(new PhaseTimes(0, 0, sequences.size(), System.nanoTime() - start));
+    times = times.plus(new PhaseTimes(0, 0, tokens, System.nanoTime() - start));
   }
 
-  /** Gives a sequence its next token from a row of the logits, and ends it where that ends it. */
-  private void extend(Sequence sequence, int row) {
-    int token =
-        sampler.sample(
-            runner.logits(), row * config.vocabulary(), sequence.random(), sequence.outputSize());
+  private DecodeSequence input(Sequence sequence) {
+    return new DecodeSequence(
+        sequence.slot(),
+        sequence.lastToken(),
+        sequence.lastPosition(),
+        sequence.random(),
+        sequence.outputSize(),
+        mostTokens(sequence) - sequence.outputSize());
+  }
+
+  /** Gives a sequence its next token, and ends it where that ends it. */
+  private void extend(Sequence sequence, int token) {
     sequence.append(token);
     if (config.endTokens().contains(token)) {
       finish(sequence, FinishReason.STOP);
-    } else if (sequence.outputSize() == options.maxNewTokens()
-        || sequence.lastPosition() + 1 >= options.context()) {
+    } else if (sequence.outputSize() == mostTokens(sequence)) {
       finish(sequence, FinishReason.LENGTH);
     }
   }

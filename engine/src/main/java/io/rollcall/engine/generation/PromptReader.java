@@ -1,6 +1,7 @@
 package io.rollcall.engine.generation;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.sampling.RandomStream;
 import io.rollcall.engine.text.PromptTemplate;
 import java.util.Iterator;
 import java.util.NoSuchElementException;

@@ -1,5 +1,6 @@
 package io.rollcall.engine.generation;
 
+import io.rollcall.engine.sampling.RandomStream;
 import java.util.Arrays;
 
 /** One prompt being answered: its tokens and what its decode steps called. */

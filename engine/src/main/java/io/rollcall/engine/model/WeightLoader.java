@@ -1,73 +1,67 @@
 package io.rollcall.engine.model;
 
-import io.rollcall.engine.checkpoint.Checkpoint;
 import io.rollcall.engine.checkpoint.Tensor;
+import io.rollcall.engine.checkpoint.TensorSource;
 import io.rollcall.kernels.WeightMatrix;
 import io.rollcall.kernels.WeightType;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/** Turns a checkpoint's tensors into matrices, one tensor after the other. */
-final class WeightLoader {
-  private final Checkpoint checkpoint;
-  private final Architecture architecture;
+/** Turns a checkpoint's tensors into matrices on the heap, one tensor after the other. */
+public final class WeightLoader {
+  private final ModelTensors tensors;
   private final ModelConfig config;
   private final WeightType type;
 
   /** @param type of the feed-forward matrices; BF16 keeps what the checkpoint stores */
-  WeightLoader(Checkpoint checkpoint, ModelConfig config, WeightType type) {
-    this.checkpoint = checkpoint;
-    this.architecture = Architecture.named(config.architecture()).orElseThrow();
-    this.config = config;
+  public WeightLoader(ModelTensors tensors, WeightType type) {
+    this.tensors = tensors;
+    this.config = tensors.config();
     this.type = type;
   }
 
-  ModelWeights load() {
-    int vocabulary = config.vocabulary();
-    int hidden = config.hiddenSize();
-    WeightMatrix embedding = matrix(architecture.embedding(), vocabulary, hidden);
+  public ModelWeights load() {
+    WeightMatrix embedding = matrix(tensors.embedding(), config.vocabulary());
     List<LayerWeights> layers =
         IntStream.range(0, config.layers()).mapToObj(this::layer).toList();
     WeightMatrix head =
-        config.tiedEmbeddings() ? embedding : matrix(architecture.head(), vocabulary, hidden);
-    return new ModelWeights(embedding, layers, vector(architecture.norm()), head);
+        config.tiedEmbeddings() ? embedding : matrix(tensors.head(), config.vocabulary());
+    return new ModelWeights(embedding, layers, vector(tensors.norm()), head);
   }
 
   private LayerWeights layer(int index) {
-    Architecture.LayerNames names = architecture.layer(index);
+    ModelTensors.Layer layer = tensors.layer(index);
     int hidden = config.hiddenSize();
     int inner = config.intermediateSize();
-    int queries = config.heads() * config.headSize();
     int keys = config.kvHeads() * config.headSize();
-    WeightMatrix down = transposed(names.down(), inner, hidden);
+    int queries = config.heads() * config.headSize();
+    Tensor stored = layer.down().whole();
+    WeightMatrix down = WeightMatrix.ofTransposed(stored.type(), inner, hidden, stored.data());
+    Tensor output = layer.output().whole();
     return new LayerWeights(
-        vector(names.attentionNorm()),
-        matrix(names.query(), queries, hidden),
-        matrix(names.key(), keys, hidden),
-        matrix(names.value(), keys, hidden),
-        matrix(names.output(), hidden, queries),
-        vector(names.feedForwardNorm()),
-        quantised(matrix(names.gate(), inner, hidden)),
-        quantised(matrix(names.up(), inner, hidden)),
+        vector(layer.attentionNorm()),
+        matrix(layer.query(), queries),
+        matrix(layer.key(), keys),
+        matrix(layer.value(), keys),
+        WeightMatrix.of(output.type(), hidden, queries, output.data()),
+        vector(layer.feedForwardNorm()),
+        quantised(matrix(layer.gate(), inner)),
+        quantised(matrix(layer.up(), inner)),
         quantised(down),
         down.rowNorms());
   }
 
-  private WeightMatrix matrix(String name, int rows, int columns) {
-    Tensor tensor = checkpoint.tensor(name, rows, columns);
-    return WeightMatrix.of(tensor.type(), rows, columns, tensor.data());
-  }
-
-  private WeightMatrix transposed(String name, int rows, int columns) {
-    Tensor tensor = checkpoint.tensor(name, columns, rows);
-    return WeightMatrix.ofTransposed(tensor.type(), rows, columns, tensor.data());
+  /** [rows x d]. */
+  private WeightMatrix matrix(TensorSource source, int rows) {
+    Tensor tensor = source.whole();
+    return WeightMatrix.of(tensor.type(), rows, config.hiddenSize(), tensor.data());
   }
 
   private WeightMatrix quantised(WeightMatrix matrix) {
     return type.quantised() ? matrix.quantise(type) : matrix;
   }
 
-  private float[] vector(String name) {
-    return checkpoint.tensor(name, config.hiddenSize()).floats();
+  private static float[] vector(TensorSource source) {
+    return source.whole().floats();
   }
 }

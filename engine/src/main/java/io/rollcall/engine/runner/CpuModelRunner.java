@@ -1,15 +1,17 @@
 package io.rollcall.engine.runner;
 
 import io.rollcall.engine.model.LayerWeights;
-import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.model.ModelWeights;
-import io.rollcall.engine.sparsity.FeedForwardCost;
+import io.rollcall.engine.sampling.RandomStream;
+import io.rollcall.engine.sampling.Sampler;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.statistics.SparsityCounters;
 import io.rollcall.kernels.Kernels;
 import io.rollcall.kernels.WorkerPool;
 import io.rollcall.kernels.cpu.CpuKernels;
+import java.util.List;
 
 /** The model on the CPU: prefill and decode are one pass, told apart by their feed-forward. */
 public final class CpuModelRunner implements ModelRunner {
@@ -23,6 +25,8 @@ public final class CpuModelRunner implements ModelRunner {
   private final KeyValueCache cache;
   private final FeedForward feedForward;
   private final Method observed;
+  private final Sampler sampler;
+  private final TokenBatch step;
   private final float[] cos;
   private final float[] sin;
 
@@ -37,13 +41,8 @@ public final class CpuModelRunner implements ModelRunner {
   private final float[] last;
   private final float[] logits;
 
-  /**
-   * @param slots sequences that the cache holds
-   * @param context positions of each
-   * @param workers threads, the caller's included
-   */
-  public CpuModelRunner(Model model, SparsityPlan plan, int slots, int context, int workers) {
-    this(model, plan, slots, context, workers, null, null);
+  public CpuModelRunner(CpuModel model, SparsityPlan plan, RunnerOptions options) {
+    this(model, plan, options, null, null);
   }
 
   /**
@@ -51,15 +50,15 @@ public final class CpuModelRunner implements ModelRunner {
    *     the plan's own
    */
   public CpuModelRunner(
-      Model model,
+      CpuModel model,
       SparsityPlan plan,
-      int slots,
-      int context,
-      int workers,
+      RunnerOptions options,
       Method observed,
       ScoreObserver observer) {
     config = model.config();
     weights = model.weights();
+    int slots = options.slots();
+    int context = options.context();
     cache = new KeyValueCache(config, slots, context);
     int tokens = Math.max(PREFILL_TOKENS, slots);
     int d = config.hiddenSize();
@@ -73,23 +72,16 @@ public final class CpuModelRunner implements ModelRunner {
     attended = new float[tokens * heads];
     mixed = new float[tokens * d];
     slotOffsets = new int[tokens];
+    step = new TokenBatch(slots);
     last = new float[slots * d];
     logits = new float[Math.multiplyExact(slots, config.vocabulary())];
     cos = config.rope().cos(context);
     sin = config.rope().sin(context);
     this.observed = observed;
-    pool = new WorkerPool(workers);
+    sampler = new Sampler(options.sampling(), config.vocabulary());
+    pool = new WorkerPool(options.workers());
     kernels = CpuKernels.create(pool);
-    FeedForwardCost cost = cost(model);
-    feedForward = new FeedForward(kernels, config, plan, cost, tokens, slots, observer);
-  }
-
-  /** What a layer's feed-forward weights cost to read in this model. */
-  public static FeedForwardCost cost(Model model) {
-    return new FeedForwardCost(
-        model.config().hiddenSize(),
-        model.config().intermediateSize(),
-        model.weights().layers().get(0).gate().type());
+    feedForward = new FeedForward(kernels, config, plan, model.cost(), tokens, slots, observer);
   }
 
   @Override
@@ -103,23 +95,57 @@ public final class CpuModelRunner implements ModelRunner {
   }
 
   @Override
-  public void prefill(TokenBatch batch) {
-    forward(
-        batch,
-        (layer, w) -> feedForward.dense(w, normed, batch.size(), mixed));
+  public int stepsPerCall() {
+    return 1;
+  }
+
+  /** Every slot holds the whole context. */
+  @Override
+  public boolean reserve(int slot, int positions) {
+    return true;
   }
 
   @Override
-  public void decode(TokenBatch batch, StepRecord record) {
-    record.begin(batch.size());
+  public void release(int slot) {}
+
+  @Override
+  public int[] prefill(TokenBatch batch) {
     forward(
         batch,
+        (layer, w) -> feedForward.dense(w, normed, batch.size(), mixed));
+    int[] sampled = new int[batch.logitRows()];
+    for (int row = 0; row < sampled.length; row++) {
+      sampled[row] = sample(row, batch.random[row], 0);
+    }
+    return sampled;
+  }
+
+  @Override
+  public List<DecodeStep> decode(List<DecodeSequence> sequences, SparsityCounters counters) {
+    int n = sequences.size();
+    step.clear();
+    for (DecodeSequence s : sequences) {
+      step.addLast(s.token(), s.position(), s.slot(), s.random());
+    }
+    StepRecord record = new StepRecord(counters, n, n);
+    forward(
+        step,
         (layer, w) -> {
           if (observed != null) {
-            feedForward.observeDense(layer, observed, w, normed, batch.size());
+            feedForward.observeDense(layer, observed, w, normed, n);
           }
-          feedForward.step(layer, w, normed, batch.size(), mixed, record);
+          feedForward.step(layer, w, normed, n, mixed, record);
         });
+    int[] sampled = new int[n];
+    for (int row = 0; row < n; row++) {
+      DecodeSequence s = sequences.get(row);
+      sampled[row] = sample(row, s.random(), s.outputIndex());
+    }
+    return List.of(record.finish(sampled));
+  }
+
+  private int sample(int row, RandomStream random, int index) {
+    return sampler.sample(logits, row * config.vocabulary(), random, index);
   }
 
   @Override

@@ -1,11 +1,10 @@
 package io.rollcall.engine.runner;
 
 import io.rollcall.engine.model.LayerWeights;
-import io.rollcall.engine.model.Model;
 import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.Crossover;
-import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.kernels.RowIndex;
 import io.rollcall.kernels.WorkerPool;
 import io.rollcall.kernels.cpu.CpuKernels;
@@ -16,7 +15,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Times a model's feed-forward layers dense and gathered on this machine. */
-public final class CrossoverMeasurement {
+final class CrossoverMeasurement {
   private static final Logger LOG = LoggerFactory.getLogger(CrossoverMeasurement.class);
   private static final double[] DENSITIES = {0.4, 0.6, 0.8, 0.98};
   private static final int MOST_LAYERS = 8;
@@ -24,25 +23,24 @@ public final class CrossoverMeasurement {
   private static final long TIMED_NANOS = 200_000_000;
   private static final long WARM_UP_NANOS = 150_000_000;
 
-  private final Model model;
-  private final Method method;
+  private final CpuModel model;
   private final FeedForward feedForward;
   private final List<LayerWeights> layers;
   private final float[] x;
   private final float[] y;
   private final Random random = new Random(1);
 
-  private CrossoverMeasurement(Model model, Method method, int batchSize, WorkerPool pool) {
+  private CrossoverMeasurement(
+      CpuModel model, SparsityProfile profile, int batchSize, WorkerPool pool) {
     this.model = model;
-    this.method = method;
     layers =
         model.weights().layers().subList(0, Math.min(MOST_LAYERS, model.config().layers()));
     feedForward =
         new FeedForward(
             CpuKernels.create(pool),
             model.config(),
-            SparsityPlan.dense(model.digest()),
-            CpuModelRunner.cost(model),
+            new SparsityPlan(profile, Crossover.never()),
+            model.cost(),
             batchSize,
             batchSize,
             null);
@@ -54,17 +52,19 @@ public final class CrossoverMeasurement {
   }
 
   /** The crossover of each batch bucket up to {@code batchSize}, with these many workers. */
-  public static Crossover measure(Model model, Method method, int batchSize, int workers) {
-    if (!method.sparse()) {
+  static Crossover measure(
+      CpuModel model, SparsityProfile profile, int batchSize, int workers) {
+    if (!profile.method().sparse()) {
       return Crossover.never();
     }
     try (WorkerPool pool = new WorkerPool(workers)) {
-      var measurement = new CrossoverMeasurement(model, method, batchSize, pool);
+      var measurement = new CrossoverMeasurement(model, profile, batchSize, pool);
       double[] density = new double[BatchBuckets.count(batchSize)];
       Arrays.setAll(
           density, k -> measurement.bucket(Math.min(BatchBuckets.largest(k), batchSize)));
       Crossover crossover = new Crossover(density);
-      LOG.info("{} runs dense from union density {} by batch bucket", method, crossover);
+      LOG.info(
+          "{} runs dense from union density {} by batch bucket", profile.method(), crossover);
       return crossover;
     }
   }
@@ -92,8 +92,8 @@ public final class CrossoverMeasurement {
   /** Nanoseconds of one pass over the layers, so that no layer's weights are still in a near cache. */
   private double pass(int batch, RowIndex rows, boolean dense) {
     long start = System.nanoTime();
-    for (LayerWeights layer : layers) {
-      feedForward.compute(method, layer, x, batch, rows, dense, y);
+    for (int layer = 0; layer < layers.size(); layer++) {
+      feedForward.compute(layer, layers.get(layer), x, batch, rows, dense, y);
     }
     return System.nanoTime() - start;
   }

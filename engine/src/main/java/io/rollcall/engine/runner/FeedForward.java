@@ -6,12 +6,14 @@ import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.BudgetSelector;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.kernels.Kernels;
 import io.rollcall.kernels.RowIndex;
 import io.rollcall.kernels.WeightMatrix;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * The gated MLP, dense or with the rows that a batch calls: scores from the method's dense part, the
@@ -23,15 +25,21 @@ final class FeedForward {
   private final SparsityPlan plan;
   private final FeedForwardCost cost;
   private final ScoreObserver observer;
+  private final List<PredictorMatrices> predictors;
 
   private final float[] gate;
   private final float[] up;
   private final float[] coefficients;
+  private final float[] upCoefficients;
+  private final float[] reduced;
   private final RowIndex union;
   private final RowIndex all;
   private final int[] called;
   private final float[] energy;
   private final BudgetSelector budget;
+
+  /** A predictor's A [k x d] and B [f x k]. */
+  private record PredictorMatrices(WeightMatrix down, WeightMatrix up) {}
 
   /**
    * @param tokens most rows in a dense pass
@@ -56,6 +64,15 @@ final class FeedForward {
     gate = new float[Math.multiplyExact(rows, f)];
     up = new float[rows * f];
     coefficients = new float[batchSize * f];
+    Predictors predicted = plan.profile().predictors();
+    predictors =
+        predicted == null
+            ? List.of()
+            : predicted.layers().stream()
+                .map(p -> new PredictorMatrices(p.down(), p.up()))
+                .toList();
+    upCoefficients = new float[predicted == null ? 0 : coefficients.length];
+    reduced = new float[batchSize * plan.profile().predictorRank()];
     union = new RowIndex(f);
     all = new RowIndex(f);
     for (int row = 0; row < f; row++) {
@@ -87,15 +104,19 @@ final class FeedForward {
     if (!method.sparse()) {
       dense(weights, x, batch, y);
       Arrays.fill(called, 0, batch, f);
-      record.layer(layer, called, f, false, cost.dense());
+      record.layer(layer, called, 0, f, false, cost.dense());
       return;
     }
     int bucket = BatchBuckets.of(batch);
     float threshold = plan.profile().threshold(bucket, layer);
-    float[] scores = scores(method, weights, x, batch);
+    float[] scores = scores(method, layer, weights, x, batch);
     float[] scale = scale(method, weights);
     if (observer != null) {
       observer.observe(layer, bucket, scores, batch, scale);
+    }
+    if (method.needsPredictor()) {
+      margins(scores, batch * f, threshold);
+      threshold = 0;
     }
     kernels.union(scores, batch, f, scale, threshold, union, called);
     if (plan.union() instanceof UnionStrategy.Budget limit) {
@@ -110,20 +131,15 @@ final class FeedForward {
       kernels.dropUncalled(scores, batch, f, scale, threshold, rows, coefficients);
     }
     sum(weights.down(), rows, dense, batch, y);
-    record.layer(
-        layer, called, loaded, dense, dense ? cost.dense() : cost.read(method, loaded));
+    long read = cost.read(method, dense ? f : loaded, plan.profile().predictorRank());
+    record.layer(layer, called, 0, loaded, dense, read);
   }
 
   /** The work of a step whose union is given: what the crossover is measured on. */
   void compute(
-      Method method,
-      LayerWeights weights,
-      float[] x,
-      int batch,
-      RowIndex rows,
-      boolean dense,
-      float[] y) {
-    scores(method, weights, x, batch);
+      int layer, LayerWeights weights, float[] x, int batch, RowIndex rows, boolean dense, float[] y) {
+    Method method = plan.method();
+    scores(method, layer, weights, x, batch);
     coefficients(method, weights, x, batch, dense ? all : rows, dense);
     sum(weights.down(), dense ? all : rows, dense, batch, y);
   }
@@ -133,13 +149,13 @@ final class FeedForward {
     observer.observe(
         layer,
         BatchBuckets.of(batch),
-        scores(method, weights, x, batch),
+        scores(method, layer, weights, x, batch),
         batch,
         scale(method, weights));
   }
 
   /** The method's dense part; returns [batch x f] in one of the buffers. */
-  private float[] scores(Method method, LayerWeights weights, float[] x, int batch) {
+  private float[] scores(Method method, int layer, LayerWeights weights, float[] x, int batch) {
     int n = batch * config.intermediateSize();
     return switch (method) {
       case CATS -> {
@@ -157,9 +173,23 @@ final class FeedForward {
         kernels.activateAndMultiply(config.activation(), gate, up, n);
         yield gate;
       }
-      case DENSE, D_COUNTDOWN, S_COUNTDOWN -> throw new IllegalStateException(
-          method + " has no scores of its own");
+      case D_COUNTDOWN, S_COUNTDOWN -> {
+        kernels.matmul(predictors.get(layer).down(), x, batch, reduced);
+        kernels.matmul(predictors.get(layer).up(), reduced, batch, gate);
+        yield gate;
+      }
+      case DENSE -> throw new IllegalStateException("dense has no scores");
     };
+  }
+
+  /**
+   * A logit calls when it is above the threshold, sign and all; kernels compare magnitudes. So logits
+   * become how far they are above it, 0 for those that are not, against a threshold of 0.
+   */
+  private static void margins(float[] logits, int n, float threshold) {
+    for (int i = 0; i < n; i++) {
+      logits[i] = Math.max(0, logits[i] - threshold);
+    }
   }
 
   private static float[] scale(Method method, LayerWeights weights) {
@@ -172,23 +202,30 @@ final class FeedForward {
     int f = config.intermediateSize();
     switch (method) {
       case CATS -> {
-        project(weights.up(), rows, dense, x, batch);
+        project(weights.up(), rows, dense, x, batch, coefficients);
         kernels.multiplyGathered(gate, batch, f, rows, coefficients);
       }
       case M_COUNTDOWN -> {
-        project(weights.gate(), rows, dense, x, batch);
+        project(weights.gate(), rows, dense, x, batch, coefficients);
         kernels.activate(config.activation(), coefficients, batch * rows.count());
         kernels.multiplyGathered(up, batch, f, rows, coefficients);
+      }
+      case D_COUNTDOWN, S_COUNTDOWN -> {
+        project(weights.gate(), rows, dense, x, batch, coefficients);
+        project(weights.up(), rows, dense, x, batch, upCoefficients);
+        kernels.activateAndMultiply(
+            config.activation(), coefficients, upCoefficients, batch * rows.count());
       }
       default -> kernels.gather(gate, batch, f, rows, coefficients);
     }
   }
 
-  private void project(WeightMatrix w, RowIndex rows, boolean dense, float[] x, int batch) {
+  private void project(
+      WeightMatrix w, RowIndex rows, boolean dense, float[] x, int batch, float[] y) {
     if (dense) {
-      kernels.matmul(w, x, batch, coefficients);
+      kernels.matmul(w, x, batch, y);
     } else {
-      kernels.matmulRows(w, rows, x, batch, coefficients);
+      kernels.matmulRows(w, rows, x, batch, y);
     }
   }
 

@@ -1,25 +1,55 @@
 package io.rollcall.engine.runner;
 
-/** Runs packed tokens through a model with a key/value cache of fixed slots. One owner thread. */
+import io.rollcall.engine.statistics.SparsityCounters;
+import java.util.List;
+
+/**
+ * Runs packed tokens through a model with a key/value cache of fixed slots, and samples. One owner
+ * thread.
+ */
 public interface ModelRunner extends AutoCloseable {
 
   /** What computes, for logs and run records. */
   String device();
 
-  /** Most tokens in one pass. */
+  /** Most tokens in one prefill pass. */
   int tokenCapacity();
 
-  /** Dense pass over prompt tokens; tokens of a sequence come in order, possibly over several passes. */
-  void prefill(TokenBatch batch);
+  /** Most steps of one {@link #decode}: a function of the model alone, so that runs repeat. */
+  int stepsPerCall();
 
   /**
-   * One decode step, a token a sequence, with the plan's sparsity.
+   * Sets room in the cache aside for a sequence; a slot whose sequence ended is {@link #release}d
+   * first.
    *
-   * @param record receives what the step called and loaded
+   * @param positions most that it will take, prompt and answer
+   * @return whether there was room
    */
-  void decode(TokenBatch batch, StepRecord record);
+  boolean reserve(int slot, int positions);
 
-  /** Logits of the last pass, [logitRows x vocabulary], in the order the tokens were added. */
+  /** Gives a slot's room back. */
+  void release(int slot);
+
+  /**
+   * Dense pass over prompt tokens; tokens of a sequence come in order, possibly over several passes.
+   *
+   * @return [logitRows] the sampled token after each wanted one, in the order they were added
+   */
+  int[] prefill(TokenBatch batch);
+
+  /**
+   * Decode steps with the plan's sparsity, at least one and at most {@link #stepsPerCall}, until all
+   * sequences ended. A sequence that ends drops out of the steps that follow.
+   *
+   * @param sequences running ones; the next step's tokens are the last ones sampled
+   * @param counters receives what the steps called and loaded
+   */
+  List<DecodeStep> decode(List<DecodeSequence> sequences, SparsityCounters counters);
+
+  /**
+   * Logits of the last pass or step, [rows x vocabulary]: of the wanted tokens in the order they were
+   * added, or of the sequences.
+   */
   float[] logits();
 
   @Override

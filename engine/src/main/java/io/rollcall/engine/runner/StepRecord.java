@@ -1,47 +1,41 @@
 package io.rollcall.engine.runner;
 
 import io.rollcall.engine.statistics.SparsityCounters;
-import java.util.Arrays;
 
-/** What one decode step called, for its sequences and for the counters of the run. */
+/** Gathers what one decode step called, layer by layer, for its sequences and the run's counters. */
 public final class StepRecord {
   private final SparsityCounters counters;
+  private final int active;
   private final long[] called;
   private long loaded;
-  private int batch;
 
-  public StepRecord(SparsityCounters counters, int batchSize) {
+  /**
+   * @param sequences of the call
+   * @param active of them, those that had not ended before the step
+   */
+  public StepRecord(SparsityCounters counters, int sequences, int active) {
     this.counters = counters;
-    this.called = new long[batchSize];
-  }
-
-  void begin(int batch) {
-    this.batch = batch;
-    loaded = 0;
-    Arrays.fill(called, 0, batch, 0);
+    this.active = active;
+    called = new long[sequences];
   }
 
   /**
-   * @param calledRows [batch] rows each sequence called
+   * @param calledRows [sequences] rows each called, from {@code offset}; 0 for an ended one
    * @param union rows of the union
    */
-  void layer(int layer, int[] calledRows, int union, boolean dense, long bytesRead) {
+  public void layer(
+      int layer, int[] calledRows, int offset, int union, boolean dense, long bytesRead) {
     long sum = 0;
-    for (int b = 0; b < batch; b++) {
-      called[b] += calledRows[b];
-      sum += calledRows[b];
+    for (int b = 0; b < called.length; b++) {
+      called[b] += calledRows[offset + b];
+      sum += calledRows[offset + b];
     }
     loaded += union;
-    counters.add(layer, batch, sum, union, dense, bytesRead);
+    counters.add(layer, active, sum, union, dense, bytesRead);
   }
 
-  /** Neurons that the step's b-th sequence called, over all layers. */
-  public long called(int b) {
-    return called[b];
-  }
-
-  /** Rows of the unions, over all layers. */
-  public long loaded() {
-    return loaded;
+  /** The step's outcome, with the tokens it sampled. */
+  public DecodeStep finish(int[] tokens) {
+    return new DecodeStep(tokens, called, loaded);
   }
 }

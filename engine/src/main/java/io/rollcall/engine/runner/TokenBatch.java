@@ -1,11 +1,14 @@
 package io.rollcall.engine.runner;
 
+import io.rollcall.engine.sampling.RandomStream;
+
 /** The tokens of one forward pass, packed without padding; reused from pass to pass. */
 public final class TokenBatch {
   final int[] tokens;
   final int[] positions;
   final int[] slots;
   final int[] wanted;
+  final RandomStream[] random;
   private int size;
   private int wantedSize;
 
@@ -14,6 +17,7 @@ public final class TokenBatch {
     positions = new int[capacity];
     slots = new int[capacity];
     wanted = new int[capacity];
+    random = new RandomStream[capacity];
   }
 
   public int capacity() {
@@ -41,15 +45,22 @@ public final class TokenBatch {
   /**
    * @param position of the token in its sequence
    * @param slot of the sequence in the key/value cache
-   * @param wantsLogits whether the next token's logits are wanted after this one
    */
-  public void add(int token, int position, int slot, boolean wantsLogits) {
+  public void add(int token, int position, int slot) {
     tokens[size] = token;
     positions[size] = position;
     slots[size] = slot;
-    if (wantsLogits) {
-      wanted[wantedSize++] = size;
-    }
     size++;
+  }
+
+  /**
+   * Adds a token after which the next one is wanted.
+   *
+   * @param stream of the sequence
+   */
+  public void addLast(int token, int position, int slot, RandomStream stream) {
+    random[wantedSize] = stream;
+    wanted[wantedSize++] = size;
+    add(token, position, slot);
   }
 }

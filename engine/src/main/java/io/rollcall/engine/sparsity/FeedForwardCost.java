@@ -12,24 +12,27 @@ import io.rollcall.kernels.WeightType;
  */
 public record FeedForwardCost(int hidden, int intermediate, WeightType type) {
 
-  /** 3df: what dense reads, and what a sparse method reads in a step past its crossover. */
+  /** 3df: what dense reads. */
   public long dense() {
     return rowBytes() * 3 * intermediate;
   }
 
   /**
    * Bytes at {@code rows} loaded rows: df(1 + 2r) for cats and m-countdown, 2df + dfr for the
-   * oracles.
+   * oracles, k(d + f) + 3dfr with a predictor. A step past the crossover loads all f rows.
+   *
+   * @param predictorRank k, whose k(d + f) elements are held in bf16 whatever the weights' precision;
+   *     of no matter to a method without a predictor
    */
-  public long read(Method method, int rows) {
-    return rowBytes()
-        * switch (method) {
-          case DENSE -> 3L * intermediate;
-          case CATS, M_COUNTDOWN -> intermediate + 2L * rows;
-          case D_COUNTDOWN_ORACLE, S_COUNTDOWN_ORACLE -> 2L * intermediate + rows;
-          case D_COUNTDOWN, S_COUNTDOWN -> throw new IllegalArgumentException(
-              method + " reads its predictor too");
-        };
+  public long read(Method method, int rows, int predictorRank) {
+    return switch (method) {
+      case DENSE -> dense();
+      case CATS, M_COUNTDOWN -> rowBytes() * (intermediate + 2L * rows);
+      case D_COUNTDOWN_ORACLE, S_COUNTDOWN_ORACLE -> rowBytes() * (2L * intermediate + rows);
+      case D_COUNTDOWN, S_COUNTDOWN ->
+          WeightType.BF16.bytes((long) predictorRank * (hidden + intermediate))
+              + rowBytes() * 3 * rows;
+    };
   }
 
   private long rowBytes() {

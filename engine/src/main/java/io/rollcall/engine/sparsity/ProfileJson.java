@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.rollcall.engine.UserException;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /** A sparsity profile's file format. */
@@ -19,7 +20,10 @@ final class ProfileJson {
           .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
           .build();
 
-  /** @param buckets largest batch of each row of thresholds, for people who read the file */
+  /**
+   * @param buckets largest batch of each row of thresholds, for people who read the file
+   * @param predictor name of the safetensors file beside this one; absent for most methods
+   */
   private record File(
       int format,
       String modelDigest,
@@ -28,7 +32,8 @@ final class ProfileJson {
       int[] buckets,
       double[] sparsity,
       float[][] thresholds,
-      SparsityProfile.Calibration calibration) {}
+      SparsityProfile.Calibration calibration,
+      String predictor) {}
 
   private ProfileJson() {}
 
@@ -47,13 +52,14 @@ final class ProfileJson {
                   buckets,
                   profile.sparsity(),
                   profile.thresholds(),
-                  profile.calibration()));
+                  profile.calibration(),
+                  profile.predictors() == null ? null : profile.predictors().file()));
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
     }
   }
 
-  static SparsityProfile read(String json, String name) {
+  static SparsityProfile read(String json, String name, Function<String, byte[]> siblings) {
     File file;
     try {
       file = MAPPER.readValue(json, File.class);
@@ -66,11 +72,10 @@ final class ProfileJson {
     require(file.method != null, name, "has no method");
     require(file.union != null, name, "has no union");
     Method method = Method.parse(file.method);
-    if (method.needsPredictor()) {
-      throw new UserException(
-          "profile '" + name + "' is of " + method + ", whose predictor this version cannot run; use a"
-              + " profile of m-countdown or cats");
-    }
+    require(
+        !method.needsPredictor() || file.predictor != null,
+        name,
+        "is of " + method + " and names no predictor, which " + method + " needs");
     float[][] thresholds = file.thresholds == null ? new float[0][] : file.thresholds;
     require(!method.sparse() || thresholds.length > 0, name, "has no thresholds");
     for (float[] bucket : thresholds) {
@@ -82,7 +87,10 @@ final class ProfileJson {
         UnionStrategy.parse(file.union),
         file.sparsity == null ? new double[0] : file.sparsity,
         thresholds,
-        file.calibration);
+        file.calibration,
+        method.needsPredictor()
+            ? Predictors.read(file.predictor, siblings.apply(file.predictor), name)
+            : null);
   }
 
   private static void require(boolean holds, String name, String otherwise) {

@@ -1,7 +1,9 @@
 package io.rollcall.engine.sparsity;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.model.ModelConfig;
 import java.io.Serializable;
+import java.util.function.Function;
 
 /**
  * Thresholds of one model and method, with how they were found: one JSON file ({@link ProfileJson}).
@@ -10,6 +12,7 @@ import java.io.Serializable;
  * @param sparsity [bucket] what was asked for, fraction of neurons dropped; empty for dense
  * @param thresholds [bucket][layer]; the last bucket serves every larger one; empty for dense
  * @param calibration corpus, its size, the densities measured; null where unknown
+ * @param predictors of d-countdown and s-countdown; null for the others
  */
 public record SparsityProfile(
     String modelDigest,
@@ -17,7 +20,8 @@ public record SparsityProfile(
     UnionStrategy union,
     double[] sparsity,
     float[][] thresholds,
-    Calibration calibration)
+    Calibration calibration,
+    Predictors predictors)
     implements Serializable {
 
   /**
@@ -35,6 +39,20 @@ public record SparsityProfile(
     if (method.sparse() && thresholds.length == 0) {
       throw new UserException("a profile of " + method + " needs thresholds");
     }
+    if (method.needsPredictor() && predictors == null) {
+      throw new UserException(method + " needs a profile with a predictor");
+    }
+  }
+
+  /** A profile of a method without a predictor. */
+  public SparsityProfile(
+      String modelDigest,
+      Method method,
+      UnionStrategy union,
+      double[] sparsity,
+      float[][] thresholds,
+      Calibration calibration) {
+    this(modelDigest, method, union, sparsity, thresholds, calibration, null);
   }
 
   public static SparsityProfile dense(String modelDigest) {
@@ -44,12 +62,15 @@ public record SparsityProfile(
 
   /**
    * @param name where it came from, for messages
+   * @param siblings reads a file beside it: the predictors that it may name
    * @throws UserException when it is not a profile
    */
-  public static SparsityProfile fromJson(String json, String name) {
-    return ProfileJson.read(json, name);
+  public static SparsityProfile fromJson(
+      String json, String name, Function<String, byte[]> siblings) {
+    return ProfileJson.read(json, name, siblings);
   }
 
+  /** The file's text; predictors are a file of their own, {@link Predictors#write}. */
   public String toJson() {
     return ProfileJson.write(this);
   }
@@ -63,6 +84,26 @@ public record SparsityProfile(
                   + " profile for this model",
               modelDigest, modelName, digest));
     }
+  }
+
+  /** @throws UserException when thresholds or predictors are not of the model's shape */
+  public void requireShape(ModelConfig model, String modelName) {
+    for (float[] bucket : thresholds) {
+      if (bucket.length != model.layers()) {
+        throw new UserException(
+            String.format(
+                "the profile has thresholds for %d layers and model '%s' has %d; calibrate it again",
+                bucket.length, modelName, model.layers()));
+      }
+    }
+    if (predictors != null) {
+      predictors.requireShape(model, modelName);
+    }
+  }
+
+  /** Rank of the predictors; 0 without. */
+  public int predictorRank() {
+    return predictors == null ? 0 : predictors.rank();
   }
 
   /** Threshold of a layer for a step of the bucket. */

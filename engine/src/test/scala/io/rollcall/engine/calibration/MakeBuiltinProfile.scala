@@ -8,7 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper
 import org.tukaani.xz.XZInputStream
 
 import io.rollcall.engine.checkpoint.ModelFiles
-import io.rollcall.engine.model.Model
+import io.rollcall.engine.runner.CpuModel
 import io.rollcall.engine.sparsity.{Method, UnionStrategy}
 import io.rollcall.kernels.WeightType
 
@@ -26,7 +26,7 @@ object MakeBuiltinProfile {
   private val sparsityByBucket = Array(0.5, 0.4, 0.3, 0.2, 0.17, 0.14, 0.11)
 
   def main(args: Array[String]): Unit = {
-    val model = Model.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)
+    val model = CpuModel.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)
     val mapper = new ObjectMapper
     val source = scala.io.Source.fromInputStream(
       new XZInputStream(Files.newInputStream(Paths.get(args(0)))), "UTF-8")

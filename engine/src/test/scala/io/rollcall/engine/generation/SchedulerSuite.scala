@@ -4,6 +4,8 @@ import scala.jdk.CollectionConverters._
 
 import org.scalatest.funsuite.AnyFunSuite
 
+import io.rollcall.engine.sampling.RandomStream
+
 class SchedulerSuite extends AnyFunSuite {
 
   private def sequences(lengths: Int*): java.util.Iterator[Sequence] =
@@ -11,11 +13,25 @@ class SchedulerSuite extends AnyFunSuite {
       new Sequence(i.toString, new Array[Int](n), new RandomStream(0, "x"))
     }.iterator.asJava
 
+  /** As many tokens of prompts as there is room for. */
+  private class Room(var free: Int) extends Scheduler.Cache {
+    private val held = scala.collection.mutable.Map.empty[Int, Int]
+    override def reserve(slot: Int, sequence: Sequence): Boolean = {
+      val fits = sequence.prompt.length <= free
+      if (fits) {
+        assert(held.put(slot, sequence.prompt.length).isEmpty)
+        free -= sequence.prompt.length
+      }
+      fits
+    }
+    override def release(slot: Int): Unit = free += held.remove(slot).get
+  }
+
   private def lengths(admitted: java.util.List[Sequence]): Seq[Int] =
     admitted.asScala.map(_.prompt.length).toSeq
 
   test("the longest waiting prompt is admitted first, with those nearest to it in length") {
-    val scheduler = new Scheduler(sequences(10, 100, 12, 90, 11, 13), 3)
+    val scheduler = new Scheduler(sequences(10, 100, 12, 90, 11, 13), 3, new Room(1000))
     assert(lengths(scheduler.admit()) === Seq(10, 11, 12))
     assert(scheduler.admit().isEmpty, "no slot is free")
     scheduler.running.asScala.toSeq.foreach(scheduler.release)
@@ -25,7 +41,7 @@ class SchedulerSuite extends AnyFunSuite {
   }
 
   test("a slot that falls free is given to the next prompt, and no two share one") {
-    val scheduler = new Scheduler(sequences(Seq.fill(50)(4): _*), 4)
+    val scheduler = new Scheduler(sequences(Seq.fill(50)(4): _*), 4, new Room(1000))
     var seen = Set.empty[String]
     val random = new scala.util.Random(1)
     while (!scheduler.idle) {
@@ -36,5 +52,15 @@ class SchedulerSuite extends AnyFunSuite {
       scheduler.release(running(random.nextInt(running.size)))
     }
     assert(seen.size === 50)
+  }
+
+  test("a sequence waits for room in the cache, and none goes before the longest waiting") {
+    val scheduler = new Scheduler(sequences(60, 50, 30, 58), 4, new Room(100))
+    assert(lengths(scheduler.admit()) === Seq(60))
+    assert(scheduler.admit().isEmpty, "50 waits longest and does not fit")
+    scheduler.release(scheduler.running.get(0))
+    assert(lengths(scheduler.admit()) === Seq(50))
+    scheduler.release(scheduler.running.get(0))
+    assert(lengths(scheduler.admit()) === Seq(30, 58))
   }
 }

@@ -8,15 +8,16 @@ import org.scalatest.funsuite.AnyFunSuite
 
 import io.rollcall.engine.UserException
 import io.rollcall.engine.checkpoint.{ModelFiles, StoredTensor, TinyCheckpoint}
+import io.rollcall.engine.runner.CpuModel
 import io.rollcall.kernels.{WeightMatrix, WeightType}
 
 class ModelSuite extends AnyFunSuite {
   import TinyCheckpoint.{Hidden, Inner, Layers, Vocabulary}
 
-  private def load(directory: Path, weights: WeightType = WeightType.BF16): Model =
-    Model.load(ModelFiles.directory(directory), weights)
+  private def load(directory: Path, weights: WeightType = WeightType.BF16): CpuModel =
+    CpuModel.load(ModelFiles.directory(directory), weights)
 
-  private def using[A](model: Model)(use: Model => A): A =
+  private def using[A](model: CpuModel)(use: CpuModel => A): A =
     try use(model) finally model.close()
 
   private def refusal(directory: Path): String =
@@ -99,7 +100,7 @@ class ModelSuite extends AnyFunSuite {
   test("a config that does not fit the tensors is refused by shape") {
     val wrong = TinyCheckpoint.config.replace(s"\"intermediate_size\": $Inner", "\"intermediate_size\": 13")
     val message = refusal(TinyCheckpoint.model(TinyCheckpoint.tensors(5, StoredTensor.bf16), wrong))
-    assert(message.contains("down_proj") && message.contains("[8, 12] where config.json makes it [8, 13]"), message)
+    assert(message.contains("gate_proj") && message.contains("[12, 8] where config.json makes it [13, 8]"), message)
   }
 
   test("a model without tokenizer.json is refused") {
@@ -121,7 +122,7 @@ class ModelSuite extends AnyFunSuite {
   }
 
   test("the built-in model loads as its card describes it") {
-    using(Model.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)) { model =>
+    using(CpuModel.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)) { model =>
       val c = model.config
       assert((c.layers, c.hiddenSize, c.intermediateSize, c.heads, c.kvHeads, c.headSize, c.vocabulary, c.context)
         == ((8, 384, 1536, 6, 2, 64, 8192, 1024)))

@@ -6,7 +6,7 @@ import scala.util.Random
 import org.scalatest.funsuite.AnyFunSuite
 
 import io.rollcall.engine.{RandomModels, UserException}
-import io.rollcall.engine.model.Model
+import io.rollcall.engine.sampling.RandomStream
 import io.rollcall.engine.sparsity._
 import io.rollcall.engine.statistics.SparsityCounters
 import io.rollcall.kernels.Activation
@@ -14,31 +14,39 @@ import io.rollcall.kernels.Activation
 class CpuModelRunnerSuite extends AnyFunSuite {
   private val prompts = Seq(Seq(3, 7, 11, 2), Seq(5), Seq(9, 1, 33, 8, 20, 41, 6), Seq(12, 13))
   private val decodeSteps = 4
+  private val stream = new RandomStream(1, "a")
+
+  private def largest(logits: Array[Float], rows: Int, vocabulary: Int): Seq[Int] =
+    logits.toSeq.grouped(vocabulary).take(rows).map(row => row.indexOf(row.max)).toSeq
 
   /** Thresholds that keep about a quarter to a half, rising with the bucket. */
   private def plan(
-      model: Model,
+      model: CpuModel,
       method: Method,
       union: UnionStrategy,
       crossover: Crossover = Crossover.never()): SparsityPlan = {
-    val base = if (method == Method.M_COUNTDOWN) 0.7f else if (method == Method.CATS) 0.5f else 0.6f
+    val base = if (method.needsPredictor) -0.3f else if (method == Method.M_COUNTDOWN) 0.7f else if (method == Method.CATS) 0.5f else 0.6f
     val thresholds = Array.tabulate(3, model.config.layers)((k, l) => base * (1 + 0.2f * k + 0.1f * l))
-    val profile = new SparsityProfile(model.digest, method, union, Array(0.5), thresholds, null)
+    val predictors = if (method.needsPredictor) RandomModels.predictors(model, rank = 6) else null
+    val profile =
+      new SparsityProfile(model.digest, method, union, Array(0.5), thresholds, null, predictors)
     new SparsityPlan(profile, crossover)
   }
 
-  private def compare(model: Model, plan: SparsityPlan, workers: Int): Unit = {
+  private def compare(model: CpuModel, plan: SparsityPlan, workers: Int): Unit = {
     val config = model.config
     val reference = new ReferenceTransformer(model, plan)
     val counters =
-      new SparsityCounters(config.layers, prompts.size, CpuModelRunner.cost(model))
-    val record = new StepRecord(counters, prompts.size)
-    val runner = new CpuModelRunner(model, plan, prompts.size, config.context, workers)
+      new SparsityCounters(config.layers, prompts.size, model.cost)
+    val runner =
+      model.runner(plan, RunnerOptions.greedy(prompts.size, config.context, workers))
     try {
       val batch = new TokenBatch(runner.tokenCapacity)
       for ((prompt, slot) <- prompts.zipWithIndex; (token, position) <- prompt.zipWithIndex)
-        batch.add(token, position, slot, position == prompt.size - 1)
-      runner.prefill(batch)
+        if (position == prompt.size - 1) batch.addLast(token, position, slot, stream)
+        else batch.add(token, position, slot)
+      val sampled = runner.prefill(batch)
+      assert(sampled.toSeq === largest(runner.logits, prompts.size, config.vocabulary))
       val states = prompts.map(_ => new reference.State)
       val prefilled = prompts.indices.map { b =>
         prompts(b).map(t => reference.step(Seq(states(b)), Seq(t), decode = false)._1.head).last
@@ -49,13 +57,16 @@ class CpuModelRunnerSuite extends AnyFunSuite {
       var expected = Vector.empty[reference.Calls]
       for (step <- 0 until decodeSteps) {
         val tokens = prompts.map(_ => random.nextInt(config.vocabulary))
-        batch.clear()
-        for (b <- prompts.indices) batch.add(tokens(b), prompts(b).size + step, b, true)
-        runner.decode(batch, record)
+        val sequences = prompts.indices.map(b =>
+          new DecodeSequence(b, tokens(b), prompts(b).size + step, stream, step + 1, 9))
+        val steps = runner.decode(sequences.asJava, counters)
+        assert(steps.size === 1)
+        assert(steps.get(0).tokens.toSeq === largest(runner.logits, prompts.size, config.vocabulary))
         val (logits, calls) = reference.step(states, tokens, decode = true)
         assertClose(runner.logits, logits, config.vocabulary, s"decode step $step")
         for (b <- prompts.indices)
-          assert(record.called(b) === calls.map(_.called(b).size).sum)
+          assert(steps.get(0).called()(b) === calls.map(_.called(b).size).sum)
+        assert(steps.get(0).loaded === calls.map(_.loaded.size).sum)
         expected ++= calls
       }
       assertCounts(model, plan, counters, expected)
@@ -64,7 +75,7 @@ class CpuModelRunnerSuite extends AnyFunSuite {
 
   /** The counters are the recorded masks' counts, and bytes follow the formulas. */
   private def assertCounts(
-      model: Model,
+      model: CpuModel,
       plan: SparsityPlan,
       counters: SparsityCounters,
       calls: Seq[ReferenceTransformer#Calls]): Unit = {
@@ -86,8 +97,11 @@ class CpuModelRunnerSuite extends AnyFunSuite {
       }
       val read = mine.map { call =>
         val loaded = call.loaded.size.toLong
-        if (call.dense) 3 * d * f
-        else plan.method match {
+        plan.method match {
+          case Method.D_COUNTDOWN | Method.S_COUNTDOWN =>
+            val rank = plan.profile.predictorRank
+            (if (call.dense) 3 * d * f else 3 * d * loaded) + rank * (d + f) / 2 // bf16
+          case _ if call.dense => 3 * d * f
           case Method.CATS | Method.M_COUNTDOWN => d * f + 2 * d * loaded
           case _ => 2 * d * f + d * loaded
         }
@@ -114,20 +128,18 @@ class CpuModelRunnerSuite extends AnyFunSuite {
       compareDense(model, runner)
     }
 
-  private def compareDense(model: Model, plan: SparsityPlan): Unit = {
+  private def compareDense(model: CpuModel, plan: SparsityPlan): Unit = {
     val reference = new ReferenceTransformer(model, plan)
-    val runner = new CpuModelRunner(model, plan, 2, model.config.context, 2)
+    val runner = model.runner(plan, RunnerOptions.greedy(2, model.config.context, 2))
     try {
-      val counters = new SparsityCounters(model.config.layers, 2, CpuModelRunner.cost(model))
+      val counters = new SparsityCounters(model.config.layers, 2, model.cost)
       val batch = new TokenBatch(4)
-      batch.add(4, 0, 1, true)
+      batch.addLast(4, 0, 1, stream)
       runner.prefill(batch)
       val state = new reference.State
       val first = reference.step(Seq(state), Seq(4), decode = false)._1
       assertClose(runner.logits, first, model.config.vocabulary, "prefill")
-      batch.clear()
-      batch.add(9, 1, 1, true)
-      runner.decode(batch, new StepRecord(counters, 2))
+      runner.decode(java.util.List.of(new DecodeSequence(1, 9, 1, stream, 1, 9)), counters)
       val second = reference.step(Seq(state), Seq(9), decode = true)._1
       assertClose(runner.logits, second, model.config.vocabulary, "decode")
       val row = counters.statistics.get(0)
@@ -137,7 +149,8 @@ class CpuModelRunnerSuite extends AnyFunSuite {
   }
 
   private val sparse =
-    Seq(Method.CATS, Method.M_COUNTDOWN, Method.D_COUNTDOWN_ORACLE, Method.S_COUNTDOWN_ORACLE)
+    Seq(Method.CATS, Method.M_COUNTDOWN, Method.D_COUNTDOWN_ORACLE,
+      Method.S_COUNTDOWN_ORACLE, Method.D_COUNTDOWN, Method.S_COUNTDOWN)
 
   for (method <- sparse; union <- Seq("own", "shared", "budget:0.3"))
     test(s"$method with union $union calls, loads and computes what the reference does") {

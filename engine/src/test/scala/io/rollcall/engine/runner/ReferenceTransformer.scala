@@ -2,7 +2,7 @@ package io.rollcall.engine.runner
 
 import scala.jdk.CollectionConverters._
 
-import io.rollcall.engine.model.{LayerWeights, Model}
+import io.rollcall.engine.model.LayerWeights
 import io.rollcall.engine.sparsity.{BatchBuckets, Method, SparsityPlan, UnionStrategy}
 import io.rollcall.kernels.{Activation, WeightMatrix}
 
@@ -10,7 +10,7 @@ import io.rollcall.kernels.{Activation, WeightMatrix}
  * The slow, obvious transformer in double arithmetic: one token of every sequence a step, no cache
  * layout, no tiles, sparsity by sets of neurons.
  */
-final class ReferenceTransformer(model: Model, plan: SparsityPlan) {
+final class ReferenceTransformer(model: CpuModel, plan: SparsityPlan) {
   type Vec = Array[Double]
 
   /** A layer's step: which neurons each sequence called, and which were loaded. */
@@ -108,7 +108,12 @@ final class ReferenceTransformer(model: Model, plan: SparsityPlan) {
     y
   }
 
-  private def scores(w: LayerWeights, x: Vec): Vec = {
+  private def logits(layer: Int, x: Vec): Vec = {
+    val predictor = plan.profile.predictors.layers.get(layer)
+    times(predictor.up, times(predictor.down, x))
+  }
+
+  private def scores(layer: Int, w: LayerWeights, x: Vec): Vec = {
     val (g, u) = (times(w.gate, x).map(act), times(w.up, x))
     plan.method match {
       case Method.CATS => g.map(math.abs)
@@ -117,20 +122,26 @@ final class ReferenceTransformer(model: Model, plan: SparsityPlan) {
       case Method.S_COUNTDOWN_ORACLE =>
         val norms = values(w.down).map(row => math.sqrt(row.map(v => v * v).sum))
         g.indices.map(i => math.abs(g(i) * u(i)) * norms(i)).toArray
+      case Method.D_COUNTDOWN | Method.S_COUNTDOWN => logits(layer, x)
       case other => throw new IllegalArgumentException(other.toString)
     }
   }
 
+  /** Squared scores; of a predictor's logits, squares of how far they are above the threshold. */
+  private def energies(scores: Vec, threshold: Double): Vec =
+    if (plan.method.needsPredictor) scores.map(s => math.pow(math.max(0, s - threshold), 2))
+    else scores.map(s => s * s)
+
   private def sparse(layer: Int, w: LayerWeights, h: Seq[Vec]): (Seq[Vec], Calls) = {
     val bucket = BatchBuckets.of(h.size)
     val threshold = plan.profile.threshold(bucket, layer)
-    val all = h.map(scores(w, _))
+    val all = h.map(scores(layer, w, _))
     val called = all.map(s => s.indices.filter(s(_) > threshold).toSet)
     var loaded = called.reduce(_ union _)
     plan.union match {
       case budget: UnionStrategy.Budget =>
         val energy = loaded.map { i =>
-          i -> all.map(s => s(i) * s(i) / s.map(v => v * v).sum).sum
+          i -> all.map(energies(_, threshold)).map(e => if (e.sum == 0) 0 else e(i) / e.sum).sum
         }.toSeq
         val most = (budget.fraction * config.intermediateSize).toInt
         loaded = energy.sortBy { case (i, e) => (-e, i) }.take(most).map(_._1).toSet

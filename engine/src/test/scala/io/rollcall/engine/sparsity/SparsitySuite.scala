@@ -1,5 +1,6 @@
 package io.rollcall.engine.sparsity
 
+import scala.jdk.CollectionConverters._
 import scala.util.Random
 
 import org.scalatest.funsuite.AnyFunSuite
@@ -14,10 +15,11 @@ class SparsitySuite extends AnyFunSuite {
     for ((weights, perRow) <- Seq(WeightType.BF16 -> 2 * d, WeightType.INT8 -> (d + 2 * d / 32))) {
       val cost = new FeedForwardCost(d.toInt, f.toInt, weights)
       assert(cost.dense === 3 * f * perRow)
-      assert(cost.read(Method.CATS, rows) === (f + 2 * rows) * perRow)
-      assert(cost.read(Method.M_COUNTDOWN, rows) === (f + 2 * rows) * perRow)
-      assert(cost.read(Method.D_COUNTDOWN_ORACLE, rows) === (2 * f + rows) * perRow)
-      assert(cost.read(Method.S_COUNTDOWN_ORACLE, f.toInt) === cost.dense)
+      assert(cost.read(Method.CATS, rows, 0) === (f + 2 * rows) * perRow)
+      assert(cost.read(Method.M_COUNTDOWN, rows, 0) === (f + 2 * rows) * perRow)
+      assert(cost.read(Method.D_COUNTDOWN_ORACLE, rows, 0) === (2 * f + rows) * perRow)
+      assert(cost.read(Method.S_COUNTDOWN_ORACLE, f.toInt, 0) === cost.dense)
+      assert(cost.read(Method.D_COUNTDOWN, rows, 8) === 2 * 8 * (d + f) + 3 * rows * perRow)
     }
   }
 
@@ -69,8 +71,10 @@ class SparsitySuite extends AnyFunSuite {
     "abc", Method.CATS, new UnionStrategy.Budget(0.25), Array(0.7, 0.6), Array(Array(1f, 2f), Array(3f, 4.5f)),
     new SparsityProfile.Calibration("docs", 8, 77, Array(Array(0.3, 0.3)), Array(Array(0.5, 0.6))))
 
+  private def noSiblings(file: String): Array[Byte] = fail(s"$file was read")
+
   test("a profile survives its file") {
-    val back = SparsityProfile.fromJson(profile.toJson, "p.json")
+    val back = SparsityProfile.fromJson(profile.toJson, "p.json", noSiblings)
     assert(back.toJson === profile.toJson)
     assert(back.union === new UnionStrategy.Budget(0.25))
     assert(back.threshold(0, 1) === 2f && back.threshold(1, 1) === 4.5f)
@@ -78,9 +82,43 @@ class SparsitySuite extends AnyFunSuite {
     assert(back.calibration.positions === 77)
   }
 
+  private def predictors(random: Random, layers: Int, rank: Int, d: Int, f: Int) = {
+    def bits(n: Int) = Array.fill(n)(random.nextInt(1 << 16).toShort)
+    new Predictors("p.safetensors", Seq.fill(layers)(new Predictor(rank, bits(rank * d), bits(f * rank))).asJava)
+  }
+
+  test("a profile with predictors survives its two files") {
+    val written = new SparsityProfile(
+      "abc", Method.D_COUNTDOWN, new UnionStrategy.Shared, Array(0.7), Array(Array(-1f, 2f)), null,
+      predictors(new Random(3), layers = 2, rank = 3, d = 5, f = 7))
+    val content = written.predictors.write
+    val back = SparsityProfile.fromJson(written.toJson, "p.json", file => {
+      assert(file === "p.safetensors")
+      content
+    })
+    assert(back.toJson === written.toJson && back.predictorRank === 3)
+    for ((a, b) <- back.predictors.layers.asScala.zip(written.predictors.layers.asScala)) {
+      assert(a.hidden === 5 && a.intermediate === 7)
+      assert(a.a.sameElements(b.a) && a.b.sameElements(b.b))
+    }
+    val cut = intercept[UserException](
+      SparsityProfile.fromJson(written.toJson, "p.json", _ => content.dropRight(4))).getMessage
+    assert(cut.contains("p.safetensors") && cut.contains("truncated"))
+  }
+
+  test("predictors of another shape than the model's are refused") {
+    val config = io.rollcall.engine.RandomModels.model(1).config
+    def profile(layers: Int, d: Int) = new SparsityProfile(
+      "abc", Method.D_COUNTDOWN, new UnionStrategy.Own, Array(0.7), Array(Array.fill(config.layers)(0f)), null,
+      predictors(new Random(3), layers, 2, d, config.intermediateSize))
+    profile(config.layers, config.hiddenSize).requireShape(config, "/m")
+    for (p <- Seq(profile(config.layers - 1, config.hiddenSize), profile(config.layers, 7)))
+      assert(intercept[UserException](p.requireShape(config, "/m")).getMessage.contains("p.safetensors"))
+  }
+
   test("a file that is no profile, or another model's, is refused by name") {
     def message(json: String) =
-      intercept[UserException](SparsityProfile.fromJson(json, "p.json")).getMessage
+      intercept[UserException](SparsityProfile.fromJson(json, "p.json", noSiblings)).getMessage
     assert(message("{") .contains("profile 'p.json'"))
     assert(message(
       """{"format":1,"model_digest":"a","method":"d-countdown","union":"own","thresholds":[[1]]}""")

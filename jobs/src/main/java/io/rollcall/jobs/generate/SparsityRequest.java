@@ -35,7 +35,7 @@ public record SparsityRequest(
       throw new UsageException(
           "--method "
               + method
-              + " needs a trained predictor, which this version cannot make; use "
+              + " needs a profile with a predictor; give it with --profile, or use "
               + method
               + "-oracle or m-countdown");
     }

@@ -1,5 +1,6 @@
 package io.rollcall.jobs.runtime;
 
+import io.rollcall.engine.Backends;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.Crossover;
@@ -124,7 +125,11 @@ public final class ModelRegistry implements AutoCloseable {
    *     where one was asked for
    */
   public Lease acquire(ModelSource source, List<String> addresses, Configuration configuration) {
-    return acquire(source, addresses, configuration, Loading::load);
+    return acquire(
+        source,
+        addresses,
+        configuration,
+        (files, weights, place) -> Backends.load(files, weights, place.backend(), place.ordinal()));
   }
 
   /** The model for a task, until the task ends. */

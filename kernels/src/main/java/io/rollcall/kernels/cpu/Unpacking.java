@@ -11,6 +11,8 @@ import jdk.incubator.vector.VectorOperators;
 final class Unpacking {
   /** Packed ints that belong together; see the layout in the module's README. */
   private static final int WORDS = 16;
+  /** Elements that both arguments of an unpacking are multiples of. */
+  private static final int BLOCK = 64;
 
   private Unpacking() {}
 
@@ -34,6 +36,13 @@ final class Unpacking {
       case INT8:
         int scale = row * w.scalesPerRow() + column / WeightType.GROUP;
         int8(w.packed(), word + column / 4, n / 4, w.floats(), scale, out, at);
+        break;
+      case INT4:
+        for (int i = 0; i < n; i += BLOCK) {
+          int from = word + (column + i) / (2 * BLOCK) * WORDS;
+          int group = row * w.scalesPerRow() + (column + i) / WeightType.GROUP;
+          int4(w.packed(), from, (column + i) / BLOCK % 2 * 16, w.floats(), group, out, at + i);
+        }
         break;
       default:
         throw new IllegalArgumentException("no unpacking of " + w.type());
@@ -94,6 +103,28 @@ final class Unpacking {
         signed(four).mul(high).intoArray(out, to + 3 * WORDS);
       }
     }
+  }
+
+  /** One block of 64 elements: the lower or, shifted by 16, the upper halves of 16 ints. */
+  private static void int4(
+      int[] packed, int from, int shift, float[] scales, int scale, float[] out, int at) {
+    FloatVector low = Lanes.all(scales[scale]);
+    FloatVector high = Lanes.all(scales[scale + 1]);
+    for (int j = 0; j < WORDS; j += Lanes.COUNT) {
+      IntVector four =
+          IntVector.fromArray(Lanes.INTS, packed, from + j)
+              .lanewise(VectorOperators.LSHL, 16 - shift);
+      int to = at + j;
+      nibble(four.lanewise(VectorOperators.LSHL, 12)).mul(low).intoArray(out, to);
+      nibble(four.lanewise(VectorOperators.LSHL, 8)).mul(low).intoArray(out, to + WORDS);
+      nibble(four.lanewise(VectorOperators.LSHL, 4)).mul(high).intoArray(out, to + 2 * WORDS);
+      nibble(four).mul(high).intoArray(out, to + 3 * WORDS);
+    }
+  }
+
+  private static FloatVector nibble(IntVector inHighNibble) {
+    return (FloatVector)
+        inHighNibble.lanewise(VectorOperators.ASHR, 28).convert(VectorOperators.I2F, 0);
   }
 
   private static FloatVector signed(IntVector inHighByte) {

@@ -1,13 +1,252 @@
 package io.rollcall.kernels.cuda;
 
+import com.sun.jna.Function;
+import com.sun.jna.Memory;
+import com.sun.jna.NativeLibrary;
+import com.sun.jna.ptr.IntByReference;
+import com.sun.jna.ptr.PointerByReference;
 import java.util.Optional;
 
+/**
+ * Dense products of bf16 matrices by the node's own cuBLAS, sums in f32, on one stream. Bound to one
+ * context and used by the stream's thread.
+ *
+ * <p>cuBLAS has columns contiguous where we have rows: to it our row-major X [r x c] is X^T, [c x r].
+ * So C = A B^T is asked for as C^T = B A^T, with our B transposed back and A as it lies; C = A B as
+ * C^T = B^T A^T with both as they lie.
+ */
 public final class Cublas implements AutoCloseable {
-  public static Optional<Cublas> open(CudaContext context, CudaStream stream) { throw new UnsupportedOperationException(); }
-  public String version() { throw new UnsupportedOperationException(); }
-  public void multiplyTransposed(DeviceBuffer a, DeviceBuffer b, DeviceBuffer c, boolean cIsF32, int m, int n, int k, float beta) { throw new UnsupportedOperationException(); }
-  public void multiplyTransposed(DeviceBuffer a, int lda, DeviceBuffer b, int ldb, DeviceBuffer c, int ldc, boolean cIsF32, int m, int n, int k, float beta) { throw new UnsupportedOperationException(); }
-  public void multiply(DeviceBuffer a, DeviceBuffer b, DeviceBuffer c, boolean cIsF32, int m, int n, int k, float beta) { throw new UnsupportedOperationException(); }
-  public void multiply(DeviceBuffer a, int lda, DeviceBuffer b, int ldb, DeviceBuffer c, int ldc, boolean cIsF32, int m, int n, int k, float beta) { throw new UnsupportedOperationException(); }
-  @Override public void close() { throw new UnsupportedOperationException(); }
+  private static final int R_32F = 0;
+  private static final int R_16BF = 14;
+  private static final int COMPUTE_32F = 68;
+  private static final int DEFAULT_ALGORITHM = -1;
+  private static final int AS_IT_LIES = 0;
+  private static final int TRANSPOSED = 1;
+
+  /** What NVIDIA recommends for Hopper; given to cuBLAS so that it never allocates by itself. */
+  private static final long WORKSPACE = 32L << 20;
+
+  private final CudaContext context;
+  private final CudaStream stream;
+  private final NativeLibrary library;
+  private final Function multiply;
+  private final long handle;
+  private final DeviceBuffer workspace;
+  private final Memory one = new Memory(4);
+  private final String version;
+  private boolean closed;
+
+  private Cublas(CudaContext context, CudaStream stream, NativeLibrary library) {
+    this.context = context;
+    this.stream = stream;
+    this.library = library;
+    this.multiply = library.getFunction("cublasGemmEx");
+    one.setFloat(0, 1);
+    context.use();
+    this.workspace = context.allocate("cuBLAS's workspace", WORKSPACE);
+    long created = 0;
+    try {
+      PointerByReference reference = new PointerByReference();
+      call("cublasCreate_v2", reference);
+      created = com.sun.jna.Pointer.nativeValue(reference.getValue());
+      call("cublasSetStream_v2", created, Handle.of(stream.handle()));
+      call("cublasSetWorkspace_v2", created, workspace.address(), WORKSPACE);
+      IntByReference number = new IntByReference();
+      call("cublasGetVersion_v2", created, number);
+      this.version = versionName(number.getValue());
+    } catch (RuntimeException | Error e) {
+      if (created != 0) {
+        invoke("cublasDestroy_v2", created);
+      }
+      workspace.close();
+      throw e;
+    }
+    this.handle = created;
+  }
+
+  /**
+   * cuBLAS for this stream; empty where the node has none.
+   *
+   * @throws IllegalArgumentException if -Drollcall.cublas or ROLLCALL_CUBLAS names no cuBLAS
+   * @throws CudaException if there is one that does not start
+   */
+  public static Optional<Cublas> open(CudaContext context, CudaStream stream) {
+    return CublasLibrary.find().map(library -> new Cublas(context, stream, library));
+  }
+
+  /** Of the library: "13.1.0". */
+  public String version() {
+    return version;
+  }
+
+  /** Where the library was found. */
+  public String path() {
+    return library.getFile() == null ? library.getName() : library.getFile().toString();
+  }
+
+  /**
+   * C [m x n] = A [m x k] B^T + beta C, with B [n x k]; all row-major, A and B bf16, C f32 or bf16.
+   */
+  public void multiplyTransposed(
+      DeviceBuffer a,
+      DeviceBuffer b,
+      DeviceBuffer c,
+      boolean cIsF32,
+      int m,
+      int n,
+      int k,
+      float beta) {
+    multiplyTransposed(a, k, b, k, c, n, cIsF32, m, n, k, beta);
+  }
+
+  /** The same with rows that are {@code lda, ldb, ldc} elements apart. */
+  public void multiplyTransposed(
+      DeviceBuffer a,
+      int lda,
+      DeviceBuffer b,
+      int ldb,
+      DeviceBuffer c,
+      int ldc,
+      boolean cIsF32,
+      int m,
+      int n,
+      int k,
+      float beta) {
+    requireRange("A", a, m, k, lda, 2);
+    requireRange("B", b, n, k, ldb, 2);
+    requireRange("C", c, m, n, ldc, cIsF32 ? 4 : 2);
+    gemm(TRANSPOSED, b, ldb, a, lda, c, ldc, cIsF32, n, m, k, beta);
+  }
+
+  /** C [m x n] = A [m x k] B + beta C, with B [k x n]; all row-major, A and B bf16, C f32 or bf16. */
+  public void multiply(
+      DeviceBuffer a,
+      DeviceBuffer b,
+      DeviceBuffer c,
+      boolean cIsF32,
+      int m,
+      int n,
+      int k,
+      float beta) {
+    multiply(a, k, b, n, c, n, cIsF32, m, n, k, beta);
+  }
+
+  /** The same with rows that are {@code lda, ldb, ldc} elements apart. */
+  public void multiply(
+      DeviceBuffer a,
+      int lda,
+      DeviceBuffer b,
+      int ldb,
+      DeviceBuffer c,
+      int ldc,
+      boolean cIsF32,
+      int m,
+      int n,
+      int k,
+      float beta) {
+    requireRange("A", a, m, k, lda, 2);
+    requireRange("B", b, k, n, ldb, 2);
+    requireRange("C", c, m, n, ldc, cIsF32 ? 4 : 2);
+    gemm(AS_IT_LIES, b, ldb, a, lda, c, ldc, cIsF32, n, m, k, beta);
+  }
+
+  /** In cuBLAS's terms: C [rows x columns] = op(left) right + beta C, columns contiguous. */
+  private void gemm(
+      int leftOperation,
+      DeviceBuffer left,
+      int leftStride,
+      DeviceBuffer right,
+      int rightStride,
+      DeviceBuffer c,
+      int cStride,
+      boolean cIsF32,
+      int rows,
+      int columns,
+      int k,
+      float beta) {
+    Object[] arguments = {
+      handle, leftOperation, AS_IT_LIES, rows, columns, k, one,
+      left.address(), R_16BF, leftStride, right.address(), R_16BF, rightStride, scalar(beta),
+      c.address(), cIsF32 ? R_32F : R_16BF, cStride, COMPUTE_32F, DEFAULT_ALGORITHM
+    };
+    String what = "cublasGemmEx of %d x %d x %d".formatted(columns, rows, k);
+    stream.enqueue(
+        what,
+        () -> {
+          stream.enqueued().add(what, null);
+          int status = multiply.invokeInt(arguments);
+          if (status != 0) {
+            throw failure(what, status);
+          }
+          return 0;
+        });
+  }
+
+  /** cuBLAS reads scalars during the call. */
+  private static Memory scalar(float value) {
+    Memory memory = new Memory(4);
+    memory.setFloat(0, value);
+    return memory;
+  }
+
+  private static void requireRange(
+      String name, DeviceBuffer buffer, int rows, int columns, int stride, int bytes) {
+    if (rows < 1 || columns < 1 || stride < columns) {
+      throw new IllegalArgumentException(
+          "%s of %d x %d, rows %d apart: not a matrix".formatted(name, rows, columns, stride));
+    }
+    long needed = ((rows - 1L) * stride + columns) * bytes;
+    if (needed > buffer.bytes()) {
+      throw new IllegalArgumentException(
+          "%s of %d x %d, rows %d apart, has %d bytes; its buffer has %d"
+              .formatted(name, rows, columns, stride, needed, buffer.bytes()));
+    }
+  }
+
+  private int invoke(String function, Object... arguments) {
+    return library.getFunction(function).invokeInt(arguments);
+  }
+
+  private void call(String function, Object... arguments) {
+    int status = invoke(function, arguments);
+    if (status != 0) {
+      throw failure(function, status);
+    }
+  }
+
+  private CudaException failure(String doing, int status) {
+    String name =
+        switch (status) {
+          case 1 -> "NOT_INITIALIZED";
+          case 3 -> "ALLOC_FAILED";
+          case 7 -> "INVALID_VALUE";
+          case 8 -> "ARCH_MISMATCH";
+          case 11 -> "MAPPING_ERROR";
+          case 13 -> "EXECUTION_FAILED";
+          case 14 -> "INTERNAL_ERROR";
+          case 15 -> "NOT_SUPPORTED";
+          default -> String.valueOf(status);
+        };
+    return new CudaException(
+        "%s (cuBLAS at %s): CUBLAS_STATUS_%s".formatted(doing, path(), name), 0);
+  }
+
+  private static String versionName(int number) {
+    // 11 and later count 10000 x major + 100 x minor + patch
+    return number / 10000 + "." + number / 100 % 100 + "." + number % 100;
+  }
+
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      // a failed end leaves nothing to do
+      context.release(
+          () -> {
+            invoke("cublasDestroy_v2", handle);
+            return 0;
+          });
+      workspace.close();
+    }
+  }
 }

@@ -1,8 +1,66 @@
 package io.rollcall.kernels.cuda;
 
+import jcuda.driver.CUevent;
+import jcuda.driver.JCudaDriver;
+
+/** A moment of a stream: when everything enqueued before it has been done. */
 public final class CudaEvent implements AutoCloseable {
-  public void record(CudaStream stream) { throw new UnsupportedOperationException(); }
-  public void synchronize() { throw new UnsupportedOperationException(); }
-  public static float millis(CudaEvent from, CudaEvent to) { throw new UnsupportedOperationException(); }
-  @Override public void close() { throw new UnsupportedOperationException(); }
+  private final CudaContext context;
+  private final CUevent event;
+  private CudaStream stream;
+  private long mark;
+  private boolean closed;
+
+  CudaEvent(CudaContext context, CUevent event) {
+    this.context = context;
+    this.event = event;
+  }
+
+  public void record(CudaStream stream) {
+    this.stream = stream;
+    this.mark = stream.enqueued().mark();
+    stream.enqueue(
+        "recording an event", () -> JCudaDriver.cuEventRecord(event, stream.handle()));
+  }
+
+  /** Waits on the host. */
+  public void synchronize() {
+    context.use();
+    context.check(JCudaDriver.cuEventSynchronize(event), "waiting for an event");
+    if (stream != null) {
+      stream.enqueued().doneTo(mark);
+    }
+  }
+
+  /** Whether the moment has come, without waiting. */
+  public boolean done() {
+    context.use();
+    int code = JCudaDriver.cuEventQuery(event);
+    if (code == jcuda.driver.CUresult.CUDA_ERROR_NOT_READY) {
+      return false;
+    }
+    context.check(code, "asking for an event");
+    return true;
+  }
+
+  /** Milliseconds of device time between two recorded events; waits for neither. */
+  public static float millis(CudaEvent from, CudaEvent to) {
+    from.context.use();
+    float[] millis = {0};
+    from.context.check(
+        JCudaDriver.cuEventElapsedTime(millis, from.event, to.event), "timing two events");
+    return millis[0];
+  }
+
+  CUevent handle() {
+    return event;
+  }
+
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      context.release(() -> JCudaDriver.cuEventDestroy(event));
+    }
+  }
 }

@@ -1,4 +1,4 @@
-package io.rollcall.engine.generation
+package io.rollcall.engine.sampling
 
 import org.scalatest.funsuite.AnyFunSuite
 
@@ -7,7 +7,7 @@ class SamplerSuite extends AnyFunSuite {
   private val offset = 1
 
   private def sampler(temperature: Double, topP: Double) =
-    new Sampler(new GenerationOptions(1, 1, 10, temperature, topP, 0), 5)
+    new Sampler(new Sampling(temperature, topP), 5)
 
   private def frequencies(temperature: Double, topP: Double): Seq[Double] = {
     val draws = 40000

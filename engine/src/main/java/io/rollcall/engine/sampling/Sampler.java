@@ -1,18 +1,18 @@
-package io.rollcall.engine.generation;
+package io.rollcall.engine.sampling;
 
 import java.util.Arrays;
 
 /** Chooses the next token from logits: greedy, or temperature and nucleus (top-p) sampling. */
-final class Sampler {
+public final class Sampler {
   private final double temperature;
   private final double topP;
   private final int vocabulary;
   private final float[] weights;
   private final long[] order;
 
-  Sampler(GenerationOptions options, int vocabulary) {
-    this.temperature = options.temperature();
-    this.topP = options.topP();
+  public Sampler(Sampling sampling, int vocabulary) {
+    this.temperature = sampling.temperature();
+    this.topP = sampling.topP();
     this.vocabulary = vocabulary;
     weights = new float[vocabulary];
     order = new long[vocabulary];
@@ -22,7 +22,7 @@ final class Sampler {
    * @param logits of one sequence, from {@code offset}
    * @param index of the token in its output: which number of the stream it draws
    */
-  int sample(float[] logits, int offset, RandomStream random, int index) {
+  public int sample(float[] logits, int offset, RandomStream random, int index) {
     int best = argmax(logits, offset);
     return temperature == 0 ? best : draw(logits, offset, logits[offset + best], random.uniform(index));
   }

@@ -1,4 +1,4 @@
-package io.rollcall.engine.generation;
+package io.rollcall.engine.sampling;
 
 import java.nio.charset.StandardCharsets;
 
@@ -7,17 +7,22 @@ import java.nio.charset.StandardCharsets;
  * ones in any batch, partition, retry or backend. Numbers are SplitMix64's (Steele, Lea and Flood,
  * OOPSLA 2014) over a key mixed from the seed and the id's 64-bit FNV-1a hash.
  */
-final class RandomStream {
+public final class RandomStream {
   private static final long GAMMA = 0x9E3779B97F4A7C15L;
 
   private final long key;
 
-  RandomStream(long seed, String id) {
+  public RandomStream(long seed, String id) {
     key = mix(mix(seed + GAMMA) ^ fnv1a(id));
   }
 
+  /** What the numbers follow from, for a backend that computes them itself. */
+  public long key() {
+    return key;
+  }
+
   /** The number of index i, in [0, 1), with 24 random bits. */
-  float uniform(long i) {
+  public float uniform(long i) {
     return (mix(key + (i + 1) * GAMMA) >>> 40) * 0x1p-24f;
   }
 

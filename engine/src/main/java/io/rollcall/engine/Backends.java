@@ -1,0 +1,40 @@
+package io.rollcall.engine;
+
+import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.runner.Backend;
+import io.rollcall.engine.runner.CpuModel;
+import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.kernels.WeightType;
+import io.rollcall.kernels.cuda.CudaDevice;
+
+/** Picks what computes, and loads models there. */
+public final class Backends {
+  /** CUDA where a device is there, else the CPU. */
+  public static final String AUTO = "auto";
+
+  private Backends() {}
+
+  /**
+   * @param name auto, cpu or cuda
+   * @throws UserException for another name
+   */
+  public static Backend choose(String name) {
+    if (name.equals(AUTO)) {
+      return CudaDevice.all().isEmpty() ? Backend.CPU : Backend.CUDA;
+    }
+    return Backend.parse(name);
+  }
+
+  /**
+   * @param device ordinal of the device in this process; of no matter to the CPU
+   * @throws UserException for a model that is missing, truncated, unsupported or too large, or a device
+   *     that is not there
+   */
+  public static LoadedModel load(
+      ModelFiles files, WeightType weights, Backend backend, int device) {
+    return switch (backend) {
+      case CPU -> CpuModel.load(files, weights);
+      case CUDA -> throw new UserException("backend cuda cannot load a model yet; use cpu");
+    };
+  }
+}

@@ -1,0 +1,66 @@
+package io.rollcall.engine.runner;
+
+import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.model.Model;
+import io.rollcall.engine.model.ModelReader;
+import io.rollcall.engine.model.ModelWeights;
+import io.rollcall.engine.model.WeightLoader;
+import io.rollcall.engine.sparsity.Crossover;
+import io.rollcall.engine.sparsity.FeedForwardCost;
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.kernels.WeightType;
+
+/** A model whose weights lie on the heap. */
+public record CpuModel(Model model, WeightType weightType, ModelWeights weights)
+    implements LoadedModel {
+
+  /**
+   * Loads a checkpoint.
+   *
+   * @param weights how feed-forward weights are held: BF16 keeps every tensor as stored (f32 and f16
+   *     checkpoints too), INT8 and INT4 quantise gate, up and
+   *     down
+   * @throws io.rollcall.engine.UserException for a missing, truncated or unsupported part
+   */
+  public static CpuModel load(ModelFiles files, WeightType weights) {
+    try (ModelReader reader = ModelReader.open(files)) {
+      ModelWeights loaded = new WeightLoader(reader.tensors(), weights).load();
+      return new CpuModel(reader.finish(), weights, loaded);
+    }
+  }
+
+  @Override
+  public Backend backend() {
+    return Backend.CPU;
+  }
+
+  @Override
+  public FeedForwardCost cost() {
+    return new FeedForwardCost(
+        config().hiddenSize(),
+        config().intermediateSize(),
+        weights.layers().get(0).gate().type());
+  }
+
+  @Override
+  public CpuModelRunner runner(SparsityPlan plan, RunnerOptions options) {
+    return new CpuModelRunner(this, plan, options);
+  }
+
+  @Override
+  public CpuModelRunner observed(Method method, ScoreObserver observer, RunnerOptions options) {
+    return new CpuModelRunner(this, SparsityPlan.dense(digest()), options, method, observer);
+  }
+
+  @Override
+  public Crossover crossover(SparsityProfile profile, int batchSize, int workers) {
+    return CrossoverMeasurement.measure(this, profile, batchSize, workers);
+  }
+
+  @Override
+  public void close() {
+    model.close();
+  }
+}

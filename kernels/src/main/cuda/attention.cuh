@@ -1,0 +1,26 @@
+// What the attention kernels share: the paged pool of keys and values, and exponentials.
+//
+// Pool of one layer: keys bf16 [pages][kv_heads][64][head_size], values likewise. Position p of the
+// sequence in slot s lies in row p % 64 of page table[s][p / 64]; table is int32 [slots][max_pages].
+// Entries past a sequence's last position are never read.
+#pragma once
+
+#include "common.cuh"
+
+constexpr int kPagePositions = 64;
+constexpr float kLog2E = 1.4426950408889634f;
+
+// 2^x by the special function unit; exactly 0 at -infinity, exactly 1 at 0.
+__device__ __forceinline__ float exp2_approximate(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+// Tiles in shared memory have rows of kHeadSize bf16 whose 16-byte chunks are permuted by the row, so
+// that the eight rows of one 8 x 8 matrix lie in different banks. In elements.
+template <int kHeadSize>
+__device__ __forceinline__ int swizzled(int row, int chunk) {
+  static_assert(kHeadSize % 64 == 0, "a row holds whole groups of 8 chunks");
+  return row * kHeadSize + ((chunk ^ (row & 7)) << 3);
+}

@@ -1,0 +1,142 @@
+// Rotary position embedding and the write into the paged pool of keys and values.
+//
+// A row of qkv holds heads queries, kv_heads keys, kv_heads values of head_size each. With
+// half = head_size / 2 and c, s = cos, sin of the row's position, element i < half of a query or key
+// head becomes x[i] c[i] - x[i + half] s[i], and x[i + half] becomes x[i + half] c[i] + x[i] s[i].
+// Queries go to q, keys and values to their page (attention.cuh has the layout).
+//
+//   qkv        f32 or bf16 [n][(heads + 2 kv_heads) head_size]
+//   positions  int [n]; slots int [n], or both from the step's state (decode)
+//   cosines    f32 [context][half]; sines likewise
+//   q          bf16 [n][heads head_size]
+// A row with a negative slot, or of an inactive sequence, writes nothing. head_size % 16 == 0.
+//
+// Bytes: what is in qkv is read once and written once as bf16; cosines and sines come from L2.
+// A thread takes 8 elements of the first half of a head and their partners of the second half: two
+// (bf16) or four (f32) 16-byte loads, two 16-byte stores.
+//
+// Launch: ceil(n (heads + 2 kv_heads) head_size / 16 / 256) blocks of 256 threads.
+#include "attention.cuh"
+#include "step_state.cuh"
+
+struct RopeShape {
+  int rows, heads, kv_heads, head_size, max_pages;
+};
+
+__device__ __forceinline__ void load8(const float* from, float (&x)[8]) {
+  const float4 a = reinterpret_cast<const float4*>(from)[0], b = reinterpret_cast<const float4*>(from)[1];
+  x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w;
+  x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
+}
+
+__device__ __forceinline__ void load8(const bf16* from, float (&x)[8]) {
+  const uint4 a = *reinterpret_cast<const uint4*>(from);
+  x[0] = low_bf16(a.x), x[1] = high_bf16(a.x), x[2] = low_bf16(a.y), x[3] = high_bf16(a.y);
+  x[4] = low_bf16(a.z), x[5] = high_bf16(a.z), x[6] = low_bf16(a.w), x[7] = high_bf16(a.w);
+}
+
+__device__ __forceinline__ void store8(bf16* to, const float (&x)[8]) {
+  *reinterpret_cast<uint4*>(to) =
+      make_uint4(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
+}
+
+// One thread's 16 elements, of row `row`, which lies at `position` of `slot`.
+template <typename Input>
+__device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, int row, int head, int part, int position,
+                                                int slot, const float* __restrict__ cosines,
+                                                const float* __restrict__ sines, const int* __restrict__ page_table,
+                                                bf16* __restrict__ q, bf16* __restrict__ keys,
+                                                bf16* __restrict__ values, const RopeShape& shape) {
+  const int half = shape.head_size / 2;
+  const int all_heads = shape.heads + 2 * shape.kv_heads;
+  const Input* from = qkv + (static_cast<size_t>(row) * all_heads + head) * shape.head_size + part * 8;
+  float low[8], high[8];
+  load8(from, low);
+  load8(from + half, high);
+
+  if (head < shape.heads + shape.kv_heads) {
+    float c[8], s[8];
+    load8(cosines + static_cast<size_t>(position) * half + part * 8, c);
+    load8(sines + static_cast<size_t>(position) * half + part * 8, s);
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+      const float a = low[i], b = high[i];
+      low[i] = a * c[i] - b * s[i];
+      high[i] = b * c[i] + a * s[i];
+    }
+  }
+
+  bf16* to;
+  if (head < shape.heads) {
+    to = q + (static_cast<size_t>(row) * shape.heads + head) * shape.head_size;
+  } else {
+    const int page = page_table[static_cast<size_t>(slot) * shape.max_pages + position / kPagePositions];
+    if (page < 0) return;  // not reserved: better lost than written into a neighbour
+    const bool key = head < shape.heads + shape.kv_heads;
+    const int kv_head = head - shape.heads - (key ? 0 : shape.kv_heads);
+    to = (key ? keys : values) +
+         ((static_cast<size_t>(page) * shape.kv_heads + kv_head) * kPagePositions + position % kPagePositions) *
+             shape.head_size;
+  }
+  store8(to + part * 8, low);
+  store8(to + half + part * 8, high);
+}
+
+template <typename Input, typename Place>
+__device__ __forceinline__ void rope_write(const Input* __restrict__ qkv, Place place,
+                                           const float* __restrict__ cosines, const float* __restrict__ sines,
+                                           const int* __restrict__ page_table, bf16* __restrict__ q,
+                                           bf16* __restrict__ keys, bf16* __restrict__ values,
+                                           const RopeShape shape) {
+  depend_release();
+  depend_wait();
+  const int parts = shape.head_size / 16;
+  const int row_items = (shape.heads + 2 * shape.kv_heads) * parts;
+  const unsigned item = blockIdx.x * blockDim.x + threadIdx.x;
+  const int row = item / row_items, within = item % row_items;
+  if (row >= shape.rows) return;
+  int position, slot;
+  if (!place(row, position, slot)) return;
+  rope_write_item(qkv, row, within / parts, within % parts, position, slot, cosines, sines, page_table, q, keys, values,
+                  shape);
+}
+
+// Rows placed by two arrays of the host.
+struct ListedRows {
+  const int* positions;
+  const int* slots;
+  __device__ bool operator()(int row, int& position, int& slot) const {
+    position = positions[row];
+    slot = slots[row];
+    return slot >= 0;
+  }
+};
+
+// Row b is sequence b of a decode step.
+struct StepRows {
+  const StepState* state;
+  __device__ bool operator()(int row, int& position, int& slot) const {
+    position = state->position[row];
+    slot = state->slot[row];
+    return state->active[row] != 0;
+  }
+};
+
+#define ROPE_WRITE(NAME, INPUT)                                                                                        \
+  extern "C" __global__ void __launch_bounds__(256)                                                                    \
+      rope_write_##NAME(const INPUT* qkv, const int* positions, const int* slots, const float* cosines,                \
+                        const float* sines, const int* page_table, bf16* q, bf16* keys, bf16* values, int rows,        \
+                        int heads, int kv_heads, int head_size, int max_pages) {                                       \
+    rope_write(qkv, ListedRows{positions, slots}, cosines, sines, page_table, q, keys, values,                         \
+               RopeShape{rows, heads, kv_heads, head_size, max_pages});                                                \
+  }                                                                                                                    \
+  extern "C" __global__ void __launch_bounds__(256)                                                                    \
+      rope_write_step_##NAME(const INPUT* qkv, const StepState* state, const float* cosines, const float* sines,       \
+                             const int* page_table, bf16* q, bf16* keys, bf16* values, int rows, int heads,            \
+                             int kv_heads, int head_size, int max_pages) {                                             \
+    rope_write(qkv, StepRows{state}, cosines, sines, page_table, q, keys, values,                                      \
+               RopeShape{rows, heads, kv_heads, head_size, max_pages});                                                \
+  }
+
+ROPE_WRITE(f32, float)
+ROPE_WRITE(bf16, bf16)

@@ -1,0 +1,64 @@
+// How a weight row lies in device memory, and how 128 bytes of it become tensor-core fragments.
+// Rows are contiguous. A `step` is 128 bytes of a row: 64 bf16, 128 int8 or 256 int4 elements.
+//
+//   bf16  as stored.
+//   int8  each aligned group of 4 columns in the order e0 e2 e1 e3, so that masks of alternate bytes
+//         give the pairs (e0, e1) and (e2, e3).
+//   int4  32-bit words of 8 columns, nibble j holding e0 e2 e4 e6 e1 e3 e5 e7, value + 8, so that
+//         nibbles j and j + 4 are a pair of neighbours.
+//
+// Quantised rows have an f16 scale for each 32 columns, [rows x columns / 32].
+#pragma once
+
+#include "common.cuh"
+
+enum class Precision { kBf16, kInt8, kInt4 };
+
+template <Precision kPrecision>
+struct Format {
+  static constexpr int kBits = kPrecision == Precision::kBf16 ? 16 : kPrecision == Precision::kInt8 ? 8 : 4;
+  static constexpr bool kQuantised = kPrecision != Precision::kBf16;
+  static constexpr int kStepBytes = 128;
+  static constexpr int kStepColumns = kStepBytes * 8 / kBits;
+  // f16 scales of a row in a step, in bytes
+  static constexpr int kScaleBytes = kQuantised ? kStepColumns / 32 * 2 : 0;
+
+  __device__ static int row_bytes(int columns) { return columns / 8 * kBits; }
+};
+
+constexpr uint32_t kBf16Of128 = 0x43004300u;  // twice 128: its low 7 bits count units
+constexpr uint32_t kBf16Of136 = 0x43084308u;
+
+__device__ __forceinline__ uint32_t subtract_bf16x2(uint32_t a, uint32_t b) {
+  const __nv_bfloat162 r = __hsub2(*reinterpret_cast<const __nv_bfloat162*>(&a), *reinterpret_cast<const __nv_bfloat162*>(&b));
+  return *reinterpret_cast<const uint32_t*>(&r);
+}
+
+__device__ __forceinline__ uint32_t multiply_bf16x2(uint32_t a, uint32_t b) {
+  const __nv_bfloat162 r = __hmul2(*reinterpret_cast<const __nv_bfloat162*>(&a), *reinterpret_cast<const __nv_bfloat162*>(&b));
+  return *reinterpret_cast<const uint32_t*>(&r);
+}
+
+// The bytes at bits 0 to 7 and 16 to 23, two's complement, as bf16: exact. With 128's exponent the
+// low seven bits add to 128 and the sign bit selects what is taken away again, 128 or 256.
+__device__ __forceinline__ uint32_t int8_pair(uint32_t bytes) {
+  return subtract_bf16x2((bytes & 0x007f007fu) | kBf16Of128, (bytes & 0x00800080u) | kBf16Of128);
+}
+
+// The nibbles at bits 0 to 3 and 16 to 19, value + 8, as bf16: exact.
+__device__ __forceinline__ uint32_t int4_pair(uint32_t nibbles) {
+  return subtract_bf16x2((nibbles & 0x000f000fu) | kBf16Of128, kBf16Of136);
+}
+
+// Twice the same f16 scale, as bf16.
+__device__ __forceinline__ uint32_t scale_pair(uint16_t scale) {
+  const float value = __half2float(__ushort_as_half(scale));
+  return pack_bf16(value, value);
+}
+
+// cp.async of 4 bytes, or 4 zero bytes.
+__device__ __forceinline__ void copy_async4_or_zero(void* shared, const void* global, bool valid) {
+  const int bytes = valid ? 4 : 0;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+               :: "r"(shared_address(shared)), "l"(global), "r"(bytes) : "memory");
+}

@@ -1,0 +1,307 @@
+package io.rollcall.kernels.cuda;
+
+import io.rollcall.kernels.Activation;
+import io.rollcall.kernels.WeightType;
+
+/**
+ * The gated MLP of a decode step, dense or over the rows that the batch calls, without the host:
+ * scores, thresholds, union, gathered products and the sum of the union's rows follow each other on
+ * the stream, and kernels read counts where the ones before them left them (feed_forward.cu,
+ * sum_rows.cu, select.cu). Belongs to one stream.
+ */
+public final class DecodeFeedForward implements AutoCloseable {
+  private static final int NO_ACTIVATION = -1;
+  private static final int TOTALS_BLOCKS = 64;
+
+  /** What calls neurons. */
+  public enum Scores {
+    /** Nothing: all rows, always. */
+    NONE,
+    /** act(W_gate x): CATS, arXiv 2404.08763. */
+    GATE,
+    /** W_up x: M-COUNTDOWN, arXiv 2505.17701. */
+    UP,
+    /** act(W_gate x) * W_up x: the oracles. */
+    BOTH,
+    /** A low-rank predictor's logit: D-COUNTDOWN. */
+    PREDICTOR
+  }
+
+  /**
+   * A layer's weights.
+   *
+   * @param gateUp [2f x d]: gate's rows, then up's
+   * @param down [f x d], the transposed down projection
+   * @param rowScale f32 [f] factors of the scores, or null
+   * @param predictorA [k x d] BF16, or null
+   * @param predictorB [f x k] BF16, or null
+   */
+  public record Layer(
+      DeviceMatrix gateUp,
+      DeviceMatrix down,
+      DeviceBuffer rowScale,
+      DeviceMatrix predictorA,
+      DeviceMatrix predictorB) {
+
+    public int intermediate() {
+      return down.rows();
+    }
+  }
+
+  /**
+   * How neurons are called.
+   *
+   * @param own whether a sequence uses only the rows it called itself
+   * @param mostRows rows of a budget, or f for none
+   * @param thresholds f32 [buckets x layers]
+   * @param denseFrom int [buckets], union rows from which a layer runs dense; more than f for never
+   */
+  public record Rule(
+      Scores scores, boolean own, int mostRows, DeviceBuffer thresholds, DeviceBuffer denseFrom) {
+
+    public static Rule dense() {
+      return new Rule(Scores.NONE, false, Integer.MAX_VALUE, null, null);
+    }
+  }
+
+  /**
+   * One step of one layer.
+   *
+   * @param index of the layer
+   * @param x bf16 [batch x d]
+   * @param state a {@link StepState}
+   * @param records int [steps x layers x RECORD_STRIDE]; may be null for dense
+   * @param y f32 [splits(batch) x batch x d], summands of the output
+   */
+  public record Call(
+      Layer layer,
+      int index,
+      int layers,
+      Rule rule,
+      DeviceBuffer x,
+      int batch,
+      DeviceBuffer state,
+      DeviceBuffer records,
+      DeviceBuffer y) {}
+
+  private final CudaContext context;
+  private final DecodeProducts products;
+  private final int hidden;
+  private final int intermediate;
+  private final int activation;
+  private final int multiprocessors;
+  private final DeviceBuffer scores;
+  private final DeviceBuffer union;
+  private final DeviceBuffer coefficients;
+  private final DeviceBuffer predicted;
+  private final DeviceBuffer totals;
+  private final DeviceBuffer energies;
+
+  /** @param products whose scratch is shared; made for at least 2f rows */
+  public DecodeFeedForward(
+      CudaContext context,
+      DecodeProducts products,
+      int hidden,
+      int intermediate,
+      Activation activation,
+      int mostBatch) {
+    if (intermediate > DecodeShapes.MOST_INTERMEDIATE) {
+      throw new IllegalArgumentException(
+          "intermediate size " + intermediate + "; the device kernels take up to "
+              + DecodeShapes.MOST_INTERMEDIATE);
+    }
+    this.context = context;
+    this.products = products;
+    this.hidden = hidden;
+    this.intermediate = intermediate;
+    this.activation = activation.ordinal();
+    this.multiprocessors = context.device().multiprocessors();
+    long tile = DecodeShapes.tile(mostBatch);
+    scores = context.allocate("feed-forward scores", 4 * tile * intermediate);
+    union = context.allocate("feed-forward union", intermediate / 8);
+    coefficients = context.allocate("feed-forward coefficients", 2 * tile * intermediate);
+    predicted = context.allocate("predictor's hidden", 2 * tile * intermediate);
+    totals = context.allocate("scores' energy", 4 * tile * TOTALS_BLOCKS);
+    energies = context.allocate("rows' energy", 4L * intermediate);
+  }
+
+  /** Summands of the output. */
+  public int splits(int batch) {
+    int columns = DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS);
+    int blocks = DecodeShapes.tile(batch) <= 16 ? 2 * multiprocessors : multiprocessors;
+    int least = DecodeShapes.ceil(intermediate, DecodeShapes.MOST_RANKS - 16);
+    return Math.max(least, Math.min(DecodeShapes.MOST_SPLITS, blocks / columns));
+  }
+
+  /** The scores of the last step, f32 [f x batch tile]: for calibration. */
+  public DeviceBuffer scores() {
+    return scores;
+  }
+
+  /** The batch tile that scores of a step are laid out by. */
+  public static int tile(int batch) {
+    return DecodeShapes.tile(batch);
+  }
+
+  /** Puts the step on the stream. */
+  public void step(CudaStream stream, Call call) {
+    Rule rule = call.rule();
+    if (rule.scores() == Scores.NONE) {
+      gateUp(stream, call, null);
+      sumRows(stream, call, null);
+      return;
+    }
+    score(stream, call);
+    coefficients(stream, call);
+    sumRows(stream, call, union);
+  }
+
+  /** The step's scores and union alone: what calibration observes. */
+  public void score(CudaStream stream, Call call) {
+    Layer layer = call.layer();
+    int f = intermediate;
+    switch (call.rule().scores()) {
+      case GATE -> score(stream, call, "scores", layer.gateUp().rowRange(0, f), call.x(), activation);
+      case UP -> score(stream, call, "scores", layer.gateUp().rowRange(f, f), call.x(), NO_ACTIVATION);
+      case BOTH -> score(stream, call, "oracle", layer.gateUp(), call.x(), activation);
+      case PREDICTOR -> {
+        products.hidden(stream, layer.predictorA(), call.x(), call.batch(), predicted);
+        score(stream, call, "scores", layer.predictorB(), predicted, NO_ACTIVATION);
+      }
+      case NONE -> throw new IllegalArgumentException("dense has no scores");
+    }
+    if (call.rule().mostRows() < f) {
+      trim(stream, call);
+    }
+  }
+
+  private void score(
+      CudaStream stream, Call call, String kernel, DeviceMatrix weights, DeviceBuffer x, int activated) {
+    int tile = DecodeShapes.tile(call.batch());
+    int perBlock = kernel.equals("oracle") ? DecodeShapes.rows(tile) / 2 : DecodeShapes.rows(tile);
+    int tiles = DecodeShapes.ceil(intermediate, perBlock);
+    int splits = products.splits(tiles, DecodeShapes.steps(weights));
+    launch(
+        stream, kernel, weights, tile, tiles, splits,
+        product(weights, x, call.batch()), calls(call), activated, scores, union);
+  }
+
+  private void trim(CudaStream stream, Call call) {
+    int tile = DecodeShapes.tile(call.batch());
+    DeviceBuffer scale = call.layer().rowScale();
+    stream.launch(
+        context.kernel("energy_totals"), Launch.of(TOTALS_BLOCKS, 256).withOverlap(),
+        scores, scale, intermediate, tile, totals);
+    stream.launch(
+        context.kernel("energy"), Launch.of(DecodeShapes.ceil(intermediate, 128), 128).withOverlap(),
+        scores, scale, intermediate, tile, call.batch(), call.state(), totals, TOTALS_BLOCKS, energies);
+    stream.launch(
+        context.kernel("trim_union"), Launch.of(1, 1024).withOverlap(),
+        energies, intermediate, call.rule().mostRows(), union);
+  }
+
+  private void coefficients(CudaStream stream, Call call) {
+    int f = intermediate;
+    DeviceMatrix gateUp = call.layer().gateUp();
+    switch (call.rule().scores()) {
+      case GATE -> gathered(stream, call, gateUp.rowRange(f, f), NO_ACTIVATION);
+      case UP -> gathered(stream, call, gateUp.rowRange(0, f), activation);
+      case PREDICTOR -> gateUp(stream, call, union);
+      default -> {
+        Object[] calls = calls(call);
+        stream.launch(
+            context.kernel("gather_scores"), Launch.of(DecodeShapes.ceil(f, 32), 256).withOverlap(),
+            scores, f, DecodeShapes.tile(call.batch()), call.batch(),
+            calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6],
+            call.rule().own() ? 1 : 0, union, coefficients);
+      }
+    }
+  }
+
+  private void gathered(CudaStream stream, Call call, DeviceMatrix weights, int activated) {
+    int tile = DecodeShapes.tile(call.batch());
+    int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(tile));
+    launch(
+        stream, "gathered", weights, tile, Math.max(tiles, 2 * multiprocessors), 1,
+        product(weights, call.x(), call.batch()), calls(call), activated, call.rule().own() ? 1 : 0,
+        scores, union, coefficients);
+  }
+
+  /** @param bits the union, or null for all rows */
+  private void gateUp(CudaStream stream, Call call, DeviceBuffer bits) {
+    int tile = DecodeShapes.tile(call.batch());
+    DeviceMatrix weights = call.layer().gateUp();
+    int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(tile) / 2);
+    launch(
+        stream, "gate_up", weights, tile, Math.max(tiles, 2 * multiprocessors), 1,
+        product(weights, call.x(), call.batch()), calls(call), activation, call.rule().own() ? 1 : 0,
+        scores, bits, coefficients);
+  }
+
+  private void sumRows(CudaStream stream, Call call, DeviceBuffer bits) {
+    int tile = DecodeShapes.tile(call.batch());
+    DeviceMatrix down = call.layer().down();
+    stream.launch(
+        context.kernel(DecodeShapes.kernel("sum_rows", down.type(), tile)),
+        Launch.of(
+                DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS), splits(call.batch()),
+                DecodeShapes.COLUMN_THREADS)
+            .withShared(DecodeShapes.columnRingBytes(down.type(), tile))
+            .withOverlap(),
+        down.elements(), down.scales(), coefficients, intermediate, hidden, call.batch(), call.state(),
+        call.rule().denseFrom(), bits, call.y());
+  }
+
+  /** PRODUCT_PARAMETERS of feed_forward.cu; rows are the neurons, whatever the matrix stacks. */
+  private Object[] product(DeviceMatrix weights, DeviceBuffer x, int batch) {
+    var scratch = products.scratch();
+    return new Object[] {
+      weights.elements(), weights.scales(), x, intermediate, weights.columns(), batch,
+      scratch.partial, scratch.arrivals
+    };
+  }
+
+  /** CALLS_PARAMETERS of feed_forward.cu. */
+  private static Object[] calls(Call call) {
+    Rule rule = call.rule();
+    boolean logits = rule.scores() == Scores.PREDICTOR;
+    return new Object[] {
+      call.state(), rule.thresholds(), rule.denseFrom(), logits ? null : call.layer().rowScale(),
+      call.records(), call.index(), call.layers(), logits ? 1 : 0
+    };
+  }
+
+  private void launch(
+      CudaStream stream, String name, DeviceMatrix weights, int tile, int blocks, int splits,
+      Object[] product, Object[] calls, Object... rest) {
+    Object[] arguments = new Object[product.length + calls.length + rest.length];
+    System.arraycopy(product, 0, arguments, 0, product.length);
+    System.arraycopy(calls, 0, arguments, product.length, calls.length);
+    System.arraycopy(rest, 0, arguments, product.length + calls.length, rest.length);
+    stream.launch(
+        context.kernel(DecodeShapes.kernel(name, weights.type(), tile)),
+        DecodeProducts.rowLaunch(weights, tile, blocks, splits),
+        arguments);
+  }
+
+  /** Bytes of scratch for a batch, so that a loader can tell what fits. */
+  public static long scratchBytes(int intermediate, int mostBatch) {
+    long tile = DecodeShapes.tile(mostBatch);
+    return 8 * tile * intermediate + 4 * tile * TOTALS_BLOCKS + 5L * intermediate;
+  }
+
+  /** Bytes that a matrix of this type takes on the device: for messages before anything is allocated. */
+  public static long bytes(WeightType type, int rows, int columns) {
+    return type.bytes((long) rows * columns);
+  }
+
+  @Override
+  public void close() {
+    scores.close();
+    union.close();
+    coefficients.close();
+    predicted.close();
+    totals.close();
+    energies.close();
+  }
+}

@@ -1,0 +1,173 @@
+package io.rollcall.kernels.cuda;
+
+/**
+ * The dense products of a decode step over at most 64 sequences (product.cu): each weight is read
+ * once. Columns are split over blocks where a matrix has too few rows to keep every multiprocessor
+ * reading. Owns the scratch of split products, so an instance belongs to one stream.
+ */
+public final class DecodeProducts implements AutoCloseable {
+  private final CudaContext context;
+  private final int multiprocessors;
+  private final Scratch scratch;
+
+  /**
+   * @param mostRows of any matrix it will be given, a feed-forward's 2f included
+   * @param mostBatch sequences of a step
+   */
+  public DecodeProducts(CudaContext context, int mostRows, int mostBatch) {
+    this.context = context;
+    this.multiprocessors = context.device().multiprocessors();
+    this.scratch = new Scratch(context, mostRows, DecodeShapes.tile(mostBatch), multiprocessors);
+  }
+
+  /**
+   * Sums of split products on their way to be added up.
+   *
+   * <p>partial: f32 [tiles x splits x rows x tile]; arrivals: int [tiles], zero between kernels.
+   */
+  static final class Scratch implements AutoCloseable {
+    final DeviceBuffer partial;
+    final DeviceBuffer arrivals;
+
+    Scratch(CudaContext context, int mostRows, int mostTile, int multiprocessors) {
+      // a split product's grid is at most two blocks a multiprocessor or one block a tile
+      long bytes = 0;
+      for (int tile = 8; tile <= mostTile; tile *= 2) {
+        int rows = DecodeShapes.rows(tile);
+        long blocks = Math.max(2L * multiprocessors, DecodeShapes.ceil(mostRows, rows));
+        bytes = Math.max(bytes, blocks * rows * tile * 4);
+      }
+      partial = context.allocate("the sums of split products", bytes);
+      int tiles = DecodeShapes.ceil(mostRows, 32);
+      arrivals = context.allocate("the arrivals of split products", 4L * tiles);
+      try (CudaStream stream = context.newStream()) {
+        stream.zero(arrivals, 0, 4L * tiles);
+        stream.synchronize();
+      }
+    }
+
+    @Override
+    public void close() {
+      partial.close();
+      arrivals.close();
+    }
+  }
+
+  Scratch scratch() {
+    return scratch;
+  }
+
+  /** Blocks that share a tile's columns, so that there are about two blocks a multiprocessor. */
+  int splits(int tiles, int steps) {
+    int wanted = 2 * multiprocessors / tiles;
+    return Math.max(1, Math.min(Math.min(wanted, steps / 8), DecodeShapes.MOST_SPLITS));
+  }
+
+  /** Summands of {@link #projectSplit}. */
+  public int projectSplits(DeviceMatrix weights, int batch) {
+    return splits(
+        DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(DecodeShapes.tile(batch))),
+        DecodeShapes.steps(weights));
+  }
+
+  /**
+   * y[b, r] = W[r] . x[b].
+   *
+   * @param x bf16 [batch x columns]
+   * @param y f32 [batch x rows]
+   */
+  public void project(
+      CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, DeviceBuffer y) {
+    project(stream, weights, x, batch, 1, y);
+  }
+
+  /**
+   * The same as summands, one for each split of the columns, which a norm adds up.
+   *
+   * @param y f32 [projectSplits(weights, batch) x batch x rows]
+   */
+  public void projectSplit(
+      CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, DeviceBuffer y) {
+    project(stream, weights, x, batch, projectSplits(weights, batch), y);
+  }
+
+  private void project(
+      CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, int splits, DeviceBuffer y) {
+    int tile = DecodeShapes.tile(batch);
+    stream.launch(
+        context.kernel(DecodeShapes.kernel("project", weights.type(), tile)),
+        rowLaunch(weights, tile, DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile)), splits),
+        weights.elements(), weights.scales(), x, weights.rows(), weights.columns(), batch, y);
+  }
+
+  /**
+   * The same, rounded: a predictor's first factor.
+   *
+   * @param weights BF16
+   * @param y bf16 [batch x rows]
+   */
+  public void hidden(
+      CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, DeviceBuffer y) {
+    int tile = DecodeShapes.tile(batch);
+    int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile));
+    stream.launch(
+        context.kernel(DecodeShapes.kernel("hidden", weights.type(), tile)),
+        rowLaunch(weights, tile, tiles, splits(tiles, DecodeShapes.steps(weights))),
+        weights.elements(), weights.scales(), x, weights.rows(), weights.columns(), batch,
+        scratch.partial, scratch.arrivals, y);
+  }
+
+  /**
+   * Where a step's queries, keys and values go.
+   *
+   * @param headSize a multiple of 64
+   * @param cosines f32 [context x headSize / 2]
+   * @param sines likewise
+   * @param pageTable int [slots x mostPages]
+   * @param keys the layer's pages, bf16 [pages x kvHeads x 64 x headSize]
+   * @param values likewise
+   * @param queries bf16 [batch x heads * headSize]
+   */
+  public record Heads(
+      int heads,
+      int kvHeads,
+      int headSize,
+      DeviceBuffer cosines,
+      DeviceBuffer sines,
+      DeviceBuffer pageTable,
+      int mostPages,
+      DeviceBuffer keys,
+      DeviceBuffer values,
+      DeviceBuffer queries) {}
+
+  /**
+   * Query, key and value projections with the rotary embedding, keys and values written to their
+   * pages; inactive sequences write nothing.
+   *
+   * @param weights [(heads + 2 kvHeads) headSize x d]: queries, then keys, then values
+   * @param x bf16 [batch x d]
+   * @param state a {@link StepState}
+   */
+  public void queryKeyValue(
+      CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, DeviceBuffer state, Heads to) {
+    int tile = DecodeShapes.tile(batch);
+    int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile));
+    stream.launch(
+        context.kernel(DecodeShapes.kernel("qkv", weights.type(), tile)),
+        rowLaunch(weights, tile, tiles, splits(tiles, DecodeShapes.steps(weights))),
+        weights.elements(), weights.scales(), x, weights.columns(), batch,
+        scratch.partial, scratch.arrivals, state, to.heads(), to.kvHeads(), to.headSize(),
+        to.cosines(), to.sines(), to.pageTable(), to.mostPages(), to.keys(), to.values(), to.queries());
+  }
+
+  static Launch rowLaunch(DeviceMatrix weights, int tile, int blocks, int splits) {
+    return Launch.of(blocks, splits, DecodeShapes.ROW_THREADS)
+        .withShared(DecodeShapes.rowRingBytes(weights.type(), tile))
+        .withOverlap();
+  }
+
+  @Override
+  public void close() {
+    scratch.close();
+  }
+}

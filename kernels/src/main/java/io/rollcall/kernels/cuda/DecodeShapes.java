@@ -1,0 +1,80 @@
+package io.rollcall.kernels.cuda;
+
+import io.rollcall.kernels.WeightType;
+
+/** Launch shapes of the decode products: the constants of row_tile.cuh and sum_rows.cu. */
+final class DecodeShapes {
+  static final int ROW_THREADS = 128;
+  static final int COLUMN_THREADS = 256;
+  /** Columns of a sum_rows block. */
+  static final int SUM_COLUMNS = 256;
+  /** Ranks a sum_rows block can have. */
+  static final int MOST_RANKS = 4096;
+  static final int MOST_INTERMEDIATE = 32768;
+  static final int MOST_SPLITS = 16;
+
+  private static final int RING_BYTES = 65536;
+
+  private DecodeShapes() {}
+
+  /** The batch tile, 8 to 64, that holds so many sequences. */
+  static int tile(int batch) {
+    if (batch < 1 || batch > StepState.MAX_BATCH) {
+      throw new IllegalArgumentException(
+          "a decode step of " + batch + " sequences; the device takes 1 to " + StepState.MAX_BATCH);
+    }
+    return batch <= 8 ? 8 : Integer.highestOneBit(batch - 1) << 1;
+  }
+
+  /** Weight rows of a block of a row product. */
+  static int rows(int tile) {
+    return tile >= 64 ? 128 : 64;
+  }
+
+  /** Columns of a 128-byte step of a row. */
+  static int stepColumns(WeightType type) {
+    return 1024 / bits(type);
+  }
+
+  static int steps(DeviceMatrix matrix) {
+    return ceil(matrix.columns(), stepColumns(matrix.type()));
+  }
+
+  /** Dynamic shared memory of a row product's block. */
+  static int rowRingBytes(WeightType type, int tile) {
+    int scaleBytes = type.quantised() ? stepColumns(type) / 32 * 2 : 0;
+    int stage = rows(tile) * (128 + scaleBytes) + tile * stepColumns(type) * 2;
+    return stage * Math.max(4, Math.min(8, RING_BYTES / stage));
+  }
+
+  /** Dynamic shared memory of a sum_rows block. */
+  static int columnRingBytes(WeightType type, int tile) {
+    int ranks = 8192 / (SUM_COLUMNS * bits(type) / 8);
+    int stage = 8192 + ranks * tile * 2 + (type.quantised() ? ranks * 16 : 0);
+    return stage * Math.max(4, Math.min(7, RING_BYTES / stage));
+  }
+
+  static String kernel(String name, WeightType type, int tile) {
+    return name
+        + switch (type) {
+          case BF16 -> "_bf16_n";
+          case INT8 -> "_int8_n";
+          case INT4 -> "_int4_n";
+          default -> throw new IllegalArgumentException("no device kernels for " + type);
+        }
+        + tile;
+  }
+
+  static int ceil(int value, int by) {
+    return (value + by - 1) / by;
+  }
+
+  private static int bits(WeightType type) {
+    return switch (type) {
+      case BF16 -> 16;
+      case INT8 -> 8;
+      case INT4 -> 4;
+      default -> throw new IllegalArgumentException("no device kernels for " + type);
+    };
+  }
+}

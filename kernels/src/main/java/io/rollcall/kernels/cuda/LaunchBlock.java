@@ -1,0 +1,114 @@
+package io.rollcall.kernels.cuda;
+
+import com.sun.jna.Native;
+import com.sun.jna.Pointer;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/**
+ * What a launch passes to the driver, in one block of native memory that a stream fills again for each
+ * launch (the driver copies it before it returns):
+ *
+ * <pre>
+ *   0    CUlaunchConfig      grid x, y, z, block x, y, z, shared bytes: 4 bytes each; 32 stream,
+ *                            40 attributes, 48 number of attributes
+ *   56   CUlaunchAttribute   id, 4 bytes of padding, value
+ *   128  parameters          addresses of the values below
+ *   640  values              8 bytes each
+ * </pre>
+ */
+final class LaunchBlock {
+  static final int MAX_ARGUMENTS = 64;
+
+  static final int STREAM = 32;
+  static final int ATTRIBUTES = 40;
+  static final int ATTRIBUTE_COUNT = 48;
+  static final int ATTRIBUTE = 56;
+  static final int PARAMETERS = 128;
+  static final int VALUES = PARAMETERS + 8 * MAX_ARGUMENTS;
+  static final int BYTES = VALUES + 8 * MAX_ARGUMENTS;
+
+  private static final int PROGRAMMATIC_STREAM_SERIALIZATION = 6;
+
+  final ByteBuffer memory = ByteBuffer.allocateDirect(BYTES).order(ByteOrder.nativeOrder());
+  private final long address = Pointer.nativeValue(Native.getDirectBufferPointer(memory));
+
+  /** For launches on the stream with this native handle. */
+  LaunchBlock(long stream) {
+    memory.putLong(STREAM, stream);
+    memory.putLong(ATTRIBUTES, address + ATTRIBUTE);
+    memory.putInt(ATTRIBUTE, PROGRAMMATIC_STREAM_SERIALIZATION);
+    memory.putInt(ATTRIBUTE + 8, 1);
+    for (int i = 0; i < MAX_ARGUMENTS; i++) {
+      memory.putLong(PARAMETERS + 8 * i, address + VALUES + 8 * i);
+    }
+  }
+
+  /** Address of the CUlaunchConfig. */
+  long config() {
+    return address;
+  }
+
+  /** Address of the array of parameter addresses. */
+  long parameters() {
+    return address + PARAMETERS;
+  }
+
+  void shape(Launch launch, boolean overlapping) {
+    memory.putInt(0, launch.gridX());
+    memory.putInt(4, launch.gridY());
+    memory.putInt(8, launch.gridZ());
+    memory.putInt(12, launch.threads());
+    memory.putInt(16, 1);
+    memory.putInt(20, 1);
+    memory.putInt(24, launch.sharedBytes());
+    memory.putInt(ATTRIBUTE_COUNT, overlapping ? 1 : 0);
+  }
+
+  /**
+   * @param sizes bytes of each of the kernel's parameters, or null where unknown
+   * @throws IllegalArgumentException if the arguments are not what the kernel takes
+   */
+  void arguments(String kernel, int[] sizes, Object... arguments) {
+    int count = arguments.length;
+    if (count > MAX_ARGUMENTS) {
+      throw new IllegalArgumentException(
+          "kernel %s: %d arguments, at most %d go".formatted(kernel, count, MAX_ARGUMENTS));
+    }
+    if (sizes != null && sizes.length != count) {
+      throw new IllegalArgumentException(
+          "kernel %s takes %d arguments, got %d".formatted(kernel, sizes.length, count));
+    }
+    for (int i = 0; i < count; i++) {
+      int bytes = put(kernel, i, arguments[i]);
+      if (sizes != null && sizes[i] != bytes) {
+        throw new IllegalArgumentException(
+            "kernel %s: argument %d has %d bytes (%s), the kernel takes %d"
+                .formatted(kernel, i, bytes, arguments[i], sizes[i]));
+      }
+    }
+  }
+
+  private int put(String kernel, int i, Object argument) {
+    int at = VALUES + 8 * i;
+    if (argument instanceof DeviceBuffer buffer) {
+      memory.putLong(at, buffer.address());
+      return 8;
+    } else if (argument instanceof Integer value) {
+      memory.putInt(at, value);
+      return 4;
+    } else if (argument instanceof Float value) {
+      memory.putFloat(at, value);
+      return 4;
+    } else if (argument instanceof Long value) {
+      memory.putLong(at, value);
+      return 8;
+    } else if (argument == null) {
+      memory.putLong(at, 0);
+      return 8;
+    }
+    throw new IllegalArgumentException(
+        "kernel %s: argument %d is a %s; Integer, Long, Float and DeviceBuffer go"
+            .formatted(kernel, i, argument.getClass().getName()));
+  }
+}

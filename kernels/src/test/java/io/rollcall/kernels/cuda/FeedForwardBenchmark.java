@@ -1,0 +1,284 @@
+package io.rollcall.kernels.cuda;
+
+import io.rollcall.kernels.Activation;
+import io.rollcall.kernels.WeightType;
+import io.rollcall.kernels.cuda.DecodeFeedForward.Call;
+import io.rollcall.kernels.cuda.DecodeFeedForward.Layer;
+import io.rollcall.kernels.cuda.DecodeFeedForward.Rule;
+import io.rollcall.kernels.cuda.DecodeFeedForward.Scores;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.Random;
+
+/**
+ * Microseconds of one feed-forward step, d 4096 and f 14336, against the time that its bytes take at
+ * the copy rate of the same run and against cuBLAS' three dense products. Random weights, several sets
+ * of them in turn so that L2 holds none; a CUDA graph of eight steps, replayed; medians. Thresholds
+ * are set from the scores themselves, so that the union has the density that a line names.
+ *
+ * <p>Prints a JSON line a point. {@code bin/gpu-check --only feed-forward} runs it; arguments:
+ * {@code [weights=bf16,int8,int4] [batches=1,2,4,…] [densities=0.1,…] [methods=…] [d=4096] [f=14336]}.
+ */
+public final class FeedForwardBenchmark {
+  private static final int SETS = 4;
+  private static final int STEPS = 8;
+  private static final int RANK = 640;
+  private static final int REPLAYS = 30;
+
+  private final int d;
+  private final int f;
+  private final CudaContext context = CudaContext.open(CudaDevice.all().get(0));
+  private final CudaStream stream = context.newStream();
+  private final Optional<Cublas> cublas = Cublas.open(context, stream);
+  private final double bytesPerMicro;
+  private DeviceBuffer noise;
+
+  private FeedForwardBenchmark(int d, int f) {
+    this.d = d;
+    this.f = f;
+    bytesPerMicro = DeviceRates.copyBytesPerMicro(context, stream);
+  }
+
+  public static void main(String[] arguments) {
+    var options = new BenchmarkArguments(arguments);
+    var benchmark = new FeedForwardBenchmark(options.number("d", 4096), options.number("f", 14336));
+    System.out.printf(
+        Locale.ROOT,
+        "{\"part\": \"device\", \"device\": \"%s\", \"copy_terabytes_per_s\": %.3f, \"cublas\": \"%s\"}%n",
+        benchmark.context.device().name(), benchmark.bytesPerMicro / 1e6,
+        benchmark.cublas.map(Cublas::version).orElse("none"));
+    for (String weights : options.list("weights", "bf16,int8,int4")) {
+      benchmark.run(
+          WeightType.valueOf(weights.toUpperCase(Locale.ROOT)),
+          options.list("methods", "dense,m-countdown,d-countdown"),
+          options.list("batches", "1,2,4,8,16,32,64").stream().map(Integer::valueOf).toList(),
+          options.list("densities", "0.1,0.3,0.5,0.7,1.0").stream().map(Double::valueOf).toList());
+    }
+  }
+
+  private void run(WeightType type, List<String> methods, List<Integer> batches, List<Double> densities) {
+    Layer[] layers = new Layer[SETS];
+    Random random = new Random(1);
+    noise = noise(random, 4_000_037);
+    DeviceBuffer scaleNoise = scaleNoise(random, 1_000_003);
+    for (int set = 0; set < SETS; set++) {
+      layers[set] =
+          new Layer(
+              matrix(type, 2 * f, d, scaleNoise), matrix(type, f, d, scaleNoise), null,
+              matrix(WeightType.BF16, RANK, d, scaleNoise), matrix(WeightType.BF16, f, RANK, scaleNoise));
+    }
+    for (int batch : batches) {
+      double rival = type == WeightType.BF16 ? cublasMicros(layers, batch) : Double.NaN;
+      try (DecodeProducts products = new DecodeProducts(context, 2 * f, batch);
+          DecodeFeedForward feedForward =
+              new DecodeFeedForward(context, products, d, f, Activation.SILU, batch)) {
+        for (String method : methods) {
+          for (double density : method.equals("dense") ? List.of(1.0) : densities) {
+            double micros = micros(feedForward, layers, method, batch, density);
+            double bytes = bytes(type, method, density);
+            double floor = bytes / bytesPerMicro;
+            System.out.printf(
+                Locale.ROOT,
+                "{\"part\": \"feed-forward\", \"weights\": \"%s\", \"method\": \"%s\", \"batch_size\": %d,"
+                    + " \"union_density\": %.1f, \"micros\": %.1f, \"bytes\": %.0f, \"micros_of_bytes\":"
+                    + " %.1f, \"ratio\": %.3f, \"cublas_micros\": %s, \"to_cublas\": %s}%n",
+                type.name().toLowerCase(Locale.ROOT), method, batch, density, micros, bytes, floor,
+                micros / floor, number(rival), number(micros / rival));
+          }
+        }
+      }
+    }
+    for (Layer layer : layers) {
+      layer.gateUp().free();
+      layer.down().free();
+      layer.predictorA().free();
+      layer.predictorB().free();
+    }
+    noise.close();
+    scaleNoise.close();
+  }
+
+  private static String number(double value) {
+    return Double.isNaN(value) ? "null" : String.format(Locale.ROOT, "%.3f", value);
+  }
+
+  /** Feed-forward bytes by the method's formula; a predictor is bf16. */
+  private double bytes(WeightType type, String method, double density) {
+    double row = type.bytes(d);
+    long rows = Math.round(density * f);
+    return switch (method) {
+      case "dense" -> 3 * row * f;
+      case "cats", "m-countdown" -> row * (f + 2.0 * rows);
+      case "d-countdown" -> 2.0 * RANK * (d + f) + 3 * row * rows;
+      default -> throw new IllegalArgumentException(method);
+    };
+  }
+
+  private static Scores scores(String method) {
+    return switch (method) {
+      case "dense" -> Scores.NONE;
+      case "cats" -> Scores.GATE;
+      case "m-countdown" -> Scores.UP;
+      case "d-countdown" -> Scores.PREDICTOR;
+      default -> throw new IllegalArgumentException(method);
+    };
+  }
+
+  private double micros(
+      DecodeFeedForward feedForward, Layer[] layers, String method, int batch, double density) {
+    DeviceBuffer x = context.allocate("x", 2L * batch * d);
+    stream.copy(x, 0, noise, 0, x.bytes());
+    DeviceBuffer y = context.allocate("y", 4L * feedForward.splits(batch) * batch * d);
+    DeviceBuffer records = context.allocate("records", 4L * SETS * StepState.RECORD_STRIDE);
+    DeviceBuffer thresholds = context.allocate("thresholds", 4L * 7 * SETS);
+    DeviceBuffer denseFrom = upload(7, buffer -> buffer.putInt(f + 1));
+    DeviceBuffer state = context.allocate("state", StepState.BYTES);
+    try (PinnedBuffer pinned = context.allocatePinned(StepState.BYTES)) {
+      StepState host = new StepState(pinned);
+      host.clear();
+      for (int b = 0; b < batch; b++) {
+        host.set(b, 0, 0, 0, b, 0, 1);
+      }
+      host.begin();
+      stream.upload(state, 0, pinned, 0, StepState.BYTES);
+      stream.synchronize();
+    }
+    Rule rule =
+        method.equals("dense") ? Rule.dense() : new Rule(scores(method), false, f, thresholds, denseFrom);
+    Call[] calls = new Call[SETS];
+    for (int set = 0; set < SETS; set++) {
+      calls[set] = new Call(layers[set], set, SETS, rule, x, batch, state, records, y);
+    }
+    if (!method.equals("dense")) {
+      float[] table = new float[7 * SETS];
+      for (int set = 0; set < SETS; set++) {
+        feedForward.score(stream, calls[set]);
+        float threshold = quantile(feedForward.scores(), batch, method.equals("d-countdown"), 1 - density);
+        for (int bucket = 0; bucket < 7; bucket++) {
+          table[bucket * SETS + set] = threshold;
+        }
+      }
+      ByteBuffer bytes = ByteBuffer.allocateDirect(4 * table.length).order(ByteOrder.LITTLE_ENDIAN);
+      bytes.asFloatBuffer().put(table);
+      stream.upload(thresholds, 0, bytes);
+      stream.synchronize();
+    }
+    double micros;
+    try (CudaGraph graph =
+        stream.capture(
+            "feed-forward steps",
+            () -> {
+              for (int step = 0; step < STEPS; step++) {
+                feedForward.step(stream, calls[step % SETS]);
+              }
+            })) {
+      micros = DeviceRates.medianMicros(context, stream, REPLAYS, () -> graph.launch(stream)) / STEPS;
+    }
+    for (DeviceBuffer buffer : List.of(x, y, records, thresholds, denseFrom, state)) {
+      buffer.close();
+    }
+    return micros;
+  }
+
+  /** Of each row's largest score (magnitude) over the batch. */
+  private float quantile(DeviceBuffer scores, int batch, boolean signed, double sparsity) {
+    if (sparsity <= 0) {
+      return -1e30f;
+    }
+    int tile = DecodeFeedForward.tile(batch);
+    float[] largest = new float[f];
+    try (PinnedBuffer host = context.allocatePinned(4L * f * tile)) {
+      stream.download(host, 0, scores, 0, 4L * f * tile);
+      stream.synchronize();
+      for (int row = 0; row < f; row++) {
+        float most = Float.NEGATIVE_INFINITY;
+        for (int b = 0; b < batch; b++) {
+          float score = host.bytes().getFloat(4 * (row * tile + b));
+          most = Math.max(most, signed ? score : Math.abs(score));
+        }
+        largest[row] = most;
+      }
+    }
+    Arrays.sort(largest);
+    int at = (int) Math.round(sparsity * f);
+    return (largest[at - 1] + largest[at]) / 2;
+  }
+
+  private double cublasMicros(Layer[] layers, int batch) {
+    if (cublas.isEmpty()) {
+      return Double.NaN;
+    }
+    Cublas gemm = cublas.get();
+    try (DeviceBuffer x = context.allocate("x", 2L * batch * d);
+        DeviceBuffer s = context.allocate("s", 4L * batch * f);
+        DeviceBuffer y = context.allocate("y", 4L * batch * d)) {
+      stream.copy(x, 0, noise, 0, x.bytes());
+      stream.copy(s, 0, noise, 0, Math.min(noise.bytes(), s.bytes()));
+      Runnable steps =
+          () -> {
+            for (int step = 0; step < STEPS; step++) {
+              Layer layer = layers[step % SETS];
+              gemm.multiplyTransposed(x, layer.gateUp().elements(), s, false, batch, 2 * f, d, 0);
+              gemm.multiply(s, layer.down().elements(), y, false, batch, d, f, 0);
+            }
+          };
+      steps.run();
+      stream.synchronize();
+      try (CudaGraph graph = stream.capture("cuBLAS steps", steps)) {
+        return DeviceRates.medianMicros(context, stream, REPLAYS, () -> graph.launch(stream)) / STEPS;
+      }
+    }
+  }
+
+  private DeviceMatrix matrix(WeightType type, int rows, int columns, DeviceBuffer scaleNoise) {
+    DeviceMatrix matrix = DeviceMatrix.allocate(context, "weights", type, rows, columns);
+    fill(matrix.elements(), noise);
+    if (matrix.scales() != null) {
+      fill(matrix.scales(), scaleNoise);
+    }
+    stream.synchronize();
+    return matrix;
+  }
+
+  /** Repeats the noise; its odd length keeps rows from repeating. */
+  private void fill(DeviceBuffer buffer, DeviceBuffer with) {
+    for (long at = 0; at < buffer.bytes(); at += with.bytes()) {
+      stream.copy(buffer, at, with, 0, Math.min(with.bytes(), buffer.bytes() - at));
+    }
+  }
+
+  private DeviceBuffer noise(Random random, int elements) {
+    return upload(
+        elements,
+        2,
+        buffer -> {
+          int bits = Float.floatToRawIntBits((float) random.nextGaussian() / 64);
+          buffer.putShort((short) (bits >>> 16));
+        });
+  }
+
+  private DeviceBuffer scaleNoise(Random random, int elements) {
+    // f16 of about 1e-4
+    return upload(elements, 2, buffer -> buffer.putShort((short) (0x0600 + random.nextInt(0x100))));
+  }
+
+  private DeviceBuffer upload(int elements, java.util.function.Consumer<ByteBuffer> put) {
+    return upload(elements, 4, put);
+  }
+
+  private DeviceBuffer upload(int elements, int size, java.util.function.Consumer<ByteBuffer> put) {
+    ByteBuffer bytes = ByteBuffer.allocateDirect(elements * size).order(ByteOrder.LITTLE_ENDIAN);
+    for (int i = 0; i < elements; i++) {
+      put.accept(bytes);
+    }
+    bytes.flip();
+    DeviceBuffer buffer = context.allocate("a benchmark's data", bytes.limit());
+    stream.upload(buffer, 0, bytes);
+    stream.synchronize();
+    return buffer;
+  }
+}

@@ -1,0 +1,195 @@
+package io.rollcall.kernels.cuda
+
+import scala.util.Random
+
+import org.scalatest.funsuite.AnyFunSuite
+
+import io.rollcall.kernels.{Activation, WeightType}
+import io.rollcall.kernels.cuda.DecodeFeedForward.{Call, Layer, Rule, Scores}
+
+class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
+
+  private case class Shape(d: Int, f: Int, batch: Int, rank: Int = 64)
+
+  private val shapes = Seq(
+    Shape(64, 64, 1), Shape(384, 1536, 1), Shape(384, 1536, 7), Shape(320, 448, 8), Shape(128, 960, 16),
+    Shape(192, 1024, 30), Shape(320, 448, 64), Shape(512, 1536, 50, 128))
+
+  /** One layer with random weights, run by a rule and by the formulas. */
+  private class Step(shape: Shape, kind: WeightType, scores: Scores, own: Boolean, random: Random) {
+    import shape._
+    val gateUp = DeviceWeights.random(DecodeFeedForwardSuite.this, random, kind, 2 * f, d, (2.0 / math.sqrt(d)).toFloat)
+    val down = DeviceWeights.random(DecodeFeedForwardSuite.this, random, kind, f, d, 0.1f)
+    val a = DeviceWeights.random(DecodeFeedForwardSuite.this, random, WeightType.BF16, rank, d, (1 / math.sqrt(d)).toFloat)
+    val b = DeviceWeights.random(DecodeFeedForwardSuite.this, random, WeightType.BF16, f, rank, (1 / math.sqrt(rank)).toFloat)
+    val x: Array[Float] = Array.fill(batch * d)(DeviceFixture.rounded(random.nextGaussian().toFloat))
+    val scaled: Boolean = scores == Scores.BOTH
+    val rowScale: Array[Float] = Array.fill(f)(if (scaled) 0.5f + random.nextFloat() else 1f)
+    val active: Array[Boolean] = Array.tabulate(batch)(i => batch < 3 || i != 1)
+
+    private def dot(w: DeviceWeights, row: Int, i: Int, in: Array[Float]): Double = {
+      val n = w.matrix.columns
+      var sum = 0.0
+      var k = 0
+      while (k < n) { sum += w.values(row * n + k).toDouble * in(i * n + k); k += 1 }
+      sum
+    }
+    private def silu(v: Double) = v / (1 + math.exp(-v))
+    val gate: Array[Array[Double]] = Array.tabulate(batch, f)((i, n) => silu(dot(gateUp, n, i, x)))
+    val up: Array[Array[Double]] = Array.tabulate(batch, f)((i, n) => dot(gateUp, f + n, i, x))
+    private val hidden = Array.tabulate(batch * rank)(j => DeviceFixture.rounded(dot(a, j % rank, j / rank, x).toFloat))
+    val score: Array[Array[Double]] = Array.tabulate(batch, f) { (i, n) =>
+      scores match {
+        case Scores.GATE => gate(i)(n)
+        case Scores.UP => up(i)(n)
+        case Scores.BOTH => gate(i)(n) * up(i)(n)
+        case _ => dot(b, n, i, hidden)
+      }
+    }
+    def magnitude(i: Int, n: Int): Double =
+      if (scores == Scores.PREDICTOR) score(i)(n) else math.abs(score(i)(n)) * rowScale(n)
+
+    /** Thresholds that nothing comes near, so that rounding calls nobody else. */
+    def thresholdAt(quantile: Double): Float = {
+      val sorted = (for (i <- 0 until batch if active(i); n <- 0 until f) yield magnitude(i, n)).sorted
+      val from = math.min(sorted.size - 2, (quantile * sorted.size).toInt)
+      val window = from until math.min(sorted.size - 1, from + math.max(20, sorted.size / 20))
+      val at = window.maxBy(j => sorted(j + 1) - sorted(j))
+      ((sorted(at) + sorted(at + 1)) / 2).toFloat
+    }
+
+    def run(threshold: Float, mostRows: Int, denseFrom: Int): (Array[Float], Array[Int]) = {
+      val products = new DecodeProducts(context, 2 * f, batch)
+      val feedForward = new DecodeFeedForward(context, products, d, f, Activation.SILU, batch)
+      val host = java.nio.ByteBuffer.allocateDirect(StepState.BYTES).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+      val state = new StepState(host, 0)
+      state.clear()
+      active.zipWithIndex.foreach { case (on, i) => if (on) state.set(i, 0, 0, 0, i, 0, 1) }
+      state.begin()
+      val bytes = new Array[Byte](StepState.BYTES)
+      host.get(0, bytes)
+      val layers = 3
+      val index = 1
+      val thresholds = Array.fill(7 * layers)(Float.NaN)
+      thresholds(state.bucket * layers + index) = threshold
+      val rule =
+        if (scores == Scores.NONE) Rule.dense()
+        else new Rule(scores, own, mostRows, upload(thresholds), uploadInts(Array.fill(7)(denseFrom)))
+      val splits = feedForward.splits(batch)
+      val y = zeros(4L * splits * batch * d)
+      val records = zeros(4L * layers * StepState.RECORD_STRIDE)
+      val layer = new Layer(gateUp.matrix, down.matrix, if (scaled) upload(rowScale) else null, a.matrix, b.matrix)
+      feedForward.step(stream, new Call(layer, index, layers, rule, uploadBf16(x), batch, uploadBytes(bytes), records, y))
+      stream.synchronize()
+      val sums = floats(y, splits * batch * d).grouped(batch * d).reduce((p, q) => p.zip(q).map(v => v._1 + v._2))
+      val record = ints(records, layers * StepState.RECORD_STRIDE)
+      feedForward.close()
+      products.close()
+      (sums, record.slice(index * StepState.RECORD_STRIDE, (index + 1) * StepState.RECORD_STRIDE))
+    }
+
+    def calls(i: Int, n: Int, threshold: Float): Boolean = active(i) && magnitude(i, n) > threshold
+
+    def union(threshold: Float): Seq[Int] = (0 until f).filter(n => (0 until batch).exists(calls(_, n, threshold)))
+
+    def output(rows: Seq[Int], threshold: Float): Array[Float] =
+      Array.tabulate(batch * d) { j =>
+        val (i, c) = (j / d, j % d)
+        if (!active(i)) 0f
+        else rows.filter(n => !own || calls(i, n, threshold)).map(n => gate(i)(n) * up(i)(n) * down(n, c)).sum.toFloat
+      }
+
+    def energy(n: Int): Double =
+      (0 until batch).filter(active).map { i =>
+        val total = (0 until f).map(m => math.pow(score(i)(m) * rowScale(m), 2)).sum
+        math.pow(score(i)(n) * rowScale(n), 2) / total
+      }.sum
+
+    /** A call that rounding flips is a small error everywhere; a wrong index is a large one somewhere. */
+    def check(actual: Array[Float], expected: Array[Float]): Unit = {
+      val live = actual.indices.filter(j => active(j / d)).toArray
+      def rms(values: Array[Double]) = math.sqrt(values.map(v => v * v).sum / math.max(1, values.length))
+      val scale = rms(live.map(expected(_).toDouble)) + 1e-6
+      val errors = live.map(j => actual(j).toDouble - expected(j))
+      assert(rms(errors) <= 0.05 * scale, s"of $shape")
+      assert(errors.map(math.abs).max <= 0.5 * scale, s"of $shape")
+    }
+  }
+
+  for (kind <- Seq(WeightType.BF16, WeightType.INT8, WeightType.INT4)) {
+    test(s"a dense step with $kind weights is the gated MLP") {
+      onDevice {
+        val random = new Random(4)
+        for (shape <- shapes) {
+          val step = new Step(shape, kind, Scores.NONE, false, random)
+          val (y, _) = step.run(0, Int.MaxValue, 0)
+          step.check(y, step.output(0 until shape.f, 0))
+        }
+      }
+    }
+
+    for (scores <- Seq(Scores.GATE, Scores.UP, Scores.BOTH, Scores.PREDICTOR); own <- Seq(false, true)) {
+      test(s"scores of $scores with $kind weights call, count and sum the rows of the ${if (own) "own" else "shared"} union") {
+        onDevice {
+          val random = new Random(5)
+          for (shape <- shapes; quantile <- Seq(0.5, 0.9, 0.99)) {
+            val step = new Step(shape, kind, scores, own, random)
+            val threshold = step.thresholdAt(quantile)
+            val union = step.union(threshold)
+            val (y, record) = step.run(threshold, Int.MaxValue, shape.f + 1)
+            val near = math.max(1, shape.f / 100)
+            assert(math.abs(record(0) - union.size) <= near, s"union of $shape at $quantile")
+            assert(record(1) == 0)
+            for (i <- 0 until shape.batch) {
+              val want = (0 until shape.f).count(step.calls(i, _, threshold))
+              assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape at $quantile")
+            }
+            step.check(y, step.output(union, threshold))
+          }
+        }
+      }
+    }
+  }
+
+  test("a union past the crossover runs dense and says so") {
+    onDevice {
+      val random = new Random(6)
+      for (shape <- shapes; scores <- Seq(Scores.GATE, Scores.UP, Scores.BOTH, Scores.PREDICTOR)) {
+        val step = new Step(shape, WeightType.BF16, scores, false, random)
+        val threshold = step.thresholdAt(0.9)
+        val (y, record) = step.run(threshold, Int.MaxValue, 1)
+        assert(record(1) == 1)
+        assert(math.abs(record(0) - step.union(threshold).size) <= math.max(1, shape.f / 100))
+        step.check(y, step.output(0 until shape.f, threshold))
+      }
+    }
+  }
+
+  test("nobody's call is an empty union and a zero output") {
+    onDevice {
+      val random = new Random(7)
+      for (shape <- shapes; scores <- Seq(Scores.GATE, Scores.UP, Scores.BOTH, Scores.PREDICTOR)) {
+        val step = new Step(shape, WeightType.BF16, scores, false, random)
+        val (y, record) = step.run(1e30f, Int.MaxValue, shape.f + 1)
+        assert(record.forall(_ == 0))
+        assert(y.forall(_ == 0))
+      }
+    }
+  }
+
+  test("a budget keeps the rows with the largest batch energy") {
+    onDevice {
+      val random = new Random(8)
+      for (shape <- shapes if shape.f > 64) {
+        val step = new Step(shape, WeightType.BF16, Scores.UP, false, random)
+        val threshold = step.thresholdAt(0.3)
+        val union = step.union(threshold)
+        val most = union.size / 2
+        val kept = union.sortBy(n => -step.energy(n)).take(most).sorted
+        val (y, record) = step.run(threshold, most, shape.f + 1)
+        assert(record(0) == most)
+        step.check(y, step.output(kept, threshold))
+      }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+package io.rollcall.kernels.cuda
+
+import scala.util.Random
+
+import io.rollcall.kernels.WeightType
+
+/** Random weights of a device matrix, with the values that its elements stand for. */
+final case class DeviceWeights(matrix: DeviceMatrix, values: Array[Float]) {
+  def apply(row: Int, column: Int): Float = values(row * matrix.columns + column)
+}
+
+object DeviceWeights {
+
+  /** Normal weights of this deviation, packed here as DeviceMatrix's Javadoc has it. */
+  def random(fixture: DeviceFixture, random: Random, kind: WeightType, rows: Int, columns: Int, deviation: Float): DeviceWeights = {
+    if (kind == WeightType.BF16) {
+      val values = Array.fill(rows * columns)(DeviceFixture.rounded(deviation * random.nextGaussian().toFloat))
+      return DeviceWeights(new DeviceMatrix(kind, rows, columns, fixture.uploadBf16(values), null), values)
+    }
+    val most = if (kind == WeightType.INT8) 127 else 7
+    val groups = rows * columns / 32
+    val q = Array.fill(rows * columns)(random.nextInt(2 * most + 1) - most)
+    // scales that bf16 holds exactly: the kernels round them to it
+    val scales = Array.fill(groups)(DeviceFixture.rounded(deviation * (0.5f + random.nextFloat()) / most))
+    val halves = scales.map(s => java.lang.Float.floatToIntBits(s)).map(halfBits)
+    val bytes = if (kind == WeightType.INT8) packInt8(q) else packInt4(q)
+    val scaleBytes = halves.flatMap(h => Array((h & 0xff).toByte, (h >> 8 & 0xff).toByte))
+    val values = Array.tabulate(rows * columns)(i => q(i) * scales(i / 32))
+    DeviceWeights(new DeviceMatrix(kind, rows, columns, fixture.uploadBytes(bytes), fixture.uploadBytes(scaleBytes)), values)
+  }
+
+  /** f16 bits of a normal f32 whose mantissa fits. */
+  private def halfBits(bits: Int): Int = {
+    val exponent = (bits >> 23 & 0xff) - 127 + 15
+    require(exponent > 0 && exponent < 31, s"exponent $exponent")
+    (bits >>> 31) << 15 | exponent << 10 | (bits >> 13 & 0x3ff)
+  }
+
+  private def packInt8(q: Array[Int]): Array[Byte] =
+    q.grouped(4).flatMap(e => Seq(e(0), e(2), e(1), e(3))).map(_.toByte).toArray
+
+  private def packInt4(q: Array[Int]): Array[Byte] =
+    q.grouped(8).flatMap { e =>
+      val word = Seq(0, 2, 4, 6, 1, 3, 5, 7).zipWithIndex.map { case (i, nibble) => (e(i) + 8) << (4 * nibble) }.reduce(_ | _)
+      Seq(0, 8, 16, 24).map(shift => (word >>> shift).toByte)
+    }.toArray
+}
