@@ -17,7 +17,7 @@ readonly sources=$PWD
 readonly module=$(cd ../../.. && pwd)
 readonly fatbins=$module/src/main/resources/io/rollcall/kernels/cuda
 readonly classes=$module/target/classes/io/rollcall/kernels/cuda
-readonly flags="-std=c++17 -O3 -Wno-deprecated-gpu-targets
+readonly flags="-std=c++17 -O3 -Wno-deprecated-gpu-targets -compress-mode=size
   -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_86,code=sm_86
   -gencode=arch=compute_89,code=sm_89 -gencode=arch=compute_90,code=sm_90
   -gencode=arch=compute_90,code=compute_90"
@@ -33,7 +33,7 @@ sha() {
 
 find_nvcc() {
   local candidate
-  for candidate in "$(command -v nvcc || true)" "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" /usr/local/cuda/bin/nvcc; do
+  for candidate in "$(command -v nvcc || true)" "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc"; do
     if [[ -n $candidate && -x $candidate ]]; then
       echo "$candidate"
       return
@@ -80,7 +80,7 @@ current() {
 # compile NVCC NAME FOLDER
 compile() {
   local started=$SECONDS part="$3/$2.part"
-  "$1" $flags -fatbin -o "$part" "$2.cu" || return 1
+  "$1" $flags --threads 2 -fatbin -o "$part" "$2.cu" || return 1
   mv "$part" "$3/$2.fatbin"
   {
     echo "sources $(source_digest "$2")"
@@ -140,7 +140,7 @@ case ${1:-} in
   "")
     if ((${#stale[@]})); then
       [[ -n $nvcc ]] ||
-        fail "the fatbins in the repository are not of these sources (${stale[*]}), and there is no nvcc on the PATH, in CUDA_HOME or /usr/local/cuda to compile them"
+        fail "the fatbins in the repository are not of these sources (${stale[*]}), and there is no nvcc on the PATH or in ${CUDA_HOME:-/usr/local/cuda}/bin to compile them"
       mkdir -p "$fatbins"
       compile_all "$nvcc" "$fatbins" "${stale[@]}"
       echo "commit $fatbins with the sources"

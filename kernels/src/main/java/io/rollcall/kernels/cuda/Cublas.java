@@ -6,6 +6,8 @@ import com.sun.jna.NativeLibrary;
 import com.sun.jna.ptr.IntByReference;
 import com.sun.jna.ptr.PointerByReference;
 import java.util.Optional;
+import jcuda.driver.CUresult;
+import jcuda.driver.JCudaDriver;
 
 /**
  * Dense products of bf16 matrices by the node's own cuBLAS, sums in f32, on one stream. Bound to one
@@ -176,6 +178,11 @@ public final class Cublas implements AutoCloseable {
           stream.enqueued().add(what, null);
           int status = multiply.invokeInt(arguments);
           if (status != 0) {
+            // where cuBLAS failed because a kernel did, the driver knows more
+            int known = JCudaDriver.cuStreamQuery(stream.handle());
+            if (known != CUresult.CUDA_ERROR_NOT_READY) {
+              context.check(known, what);
+            }
             throw failure(what, status);
           }
           return 0;
