@@ -89,7 +89,7 @@ def bytes_of(model, batch, context):
 
 
 def rates(device, timer):
-    """Bytes a second of a copy in the GPU's memory (read plus written), FLOP/s of a bf16 product."""
+    """Of a copy in the GPU's memory, bytes read plus written, and of a bf16 product of 8192^3."""
     big = device.type == "cuda"
     source = torch.empty((2 << 30) if big else (1 << 24), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
@@ -100,8 +100,8 @@ def rates(device, timer):
     c = torch.empty_like(a)
     product = timer.median(lambda: torch.matmul(a, b, out=c), 20)
     return dict(
-        benchmark="rates", copy_bytes_per_second=2 * source.numel() / copy * 1e3,
-        matrix_flops_per_second=2 * n**3 / product * 1e3)
+        part="device", copy_terabytes_per_s=2 * source.numel() / copy / 1e9,
+        matrix_teraflops=2 * n**3 / product / 1e9)
 
 
 @torch.no_grad()
@@ -192,25 +192,25 @@ def main():
     emit(**measured)
     say = lambda line: print(line, file=sys.stderr, flush=True)
     say("copy %.2f TB/s, bf16 product %.0f TFLOP/s" % (
-        measured["copy_bytes_per_second"] / 1e12, measured["matrix_flops_per_second"] / 1e12))
+        measured["copy_terabytes_per_s"], measured["matrix_teraflops"]))
     model = make_model(options.model, options.context, device)
     say("%-12s %-28s %6s %8s %10s %10s %6s" % (
         "phase", "mode", "batch", "tokens", "ms", "tokens/s", ""))
     for length in options.prefill:
         ms = prefill_ms(model, 1, length, device, timer)
         flops = prefill_flops(model, 1, length)
-        share = flops / ms * 1e3 / measured["matrix_flops_per_second"]
+        share = flops / ms / 1e9 / measured["matrix_teraflops"]
         emit(
-            benchmark="prefill", mode="eager", batch_size=1, context=length, millis=ms,
-            tokens_per_second=length / ms * 1e3, flops=flops, matrix_share=share)
+            part="prefill", mode="eager", batch_size=1, tokens=length, millis=ms,
+            tokens_per_s=length / ms * 1e3, flops=flops, share_of_matrix_rate=share)
         say("%-12s %-28s %6d %8d %10.3f %10.0f %5.2f of the product's rate" % (
             "prefill", "eager", 1, length, ms, length / ms * 1e3, share))
     for batch in options.batch_sizes:
         for mode in options.modes.split(","):
             floor = bytes_of(model, batch, options.context)
             fields = dict(
-                benchmark="decode", mode=mode, batch_size=batch, context=options.context, bytes=floor,
-                floor_micros=floor / measured["copy_bytes_per_second"] * 1e6)
+                part="decode", mode=mode, batch_size=batch, context=options.context, bytes=floor,
+                micros_of_bytes=floor / measured["copy_terabytes_per_s"] / 1e6)
             started = time.perf_counter()
             try:
                 ms = decode_ms(
@@ -219,9 +219,9 @@ def main():
                 emit(**fields, error=" ".join(str(e).split())[:300] or type(e).__name__)
                 say("%-12s %-28s %6d failed: %s" % ("decode", mode, batch, str(e).split("\n")[0]))
                 continue
-            ratio = ms * 1e3 / fields["floor_micros"]
+            ratio = ms * 1e3 / fields["micros_of_bytes"]
             emit(
-                **fields, step_micros=ms * 1e3, tokens_per_second=batch / ms * 1e3, floor_ratio=ratio,
+                **fields, micros=ms * 1e3, tokens_per_s=batch / ms * 1e3, ratio=ratio,
                 seconds_with_compiling=time.perf_counter() - started)
             say("%-12s %-28s %6d %8d %10.3f %10.0f %5.2f of the bytes' time" % (
                 "decode", mode, batch, options.context, ms, batch / ms * 1e3, ratio))
