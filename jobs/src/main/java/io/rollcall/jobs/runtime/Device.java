@@ -1,6 +1,7 @@
 package io.rollcall.jobs.runtime;
 
 import io.rollcall.kernels.cuda.CudaDevice;
+import io.rollcall.kernels.cuda.DeviceFaultException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -40,6 +41,11 @@ public final class Device {
 
   /** Whether what failed was a device, in a way that this process cannot recover from. */
   public static boolean lostToProcess(Throwable e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof DeviceFaultException fault && fault.processMustEnd()) {
+        return true;
+      }
+    }
     return false;
   }
 
