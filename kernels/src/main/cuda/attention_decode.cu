@@ -27,12 +27,12 @@
 //
 // Why this is bound by memory: an H200 gives 4.07 TB/s / 132 = 31 bytes/ns to a multiprocessor. A unit's
 // quarter (16 positions, head size 128) is 8 KiB, so one is due every 265 ns = 450 cycles. It costs a
-// warp about 200 instructions (32 cp.async and addresses, 16 ldmatrix, 16 mma, 6 shuffles, 4
-// exponentials, at most 32 multiplications), 11 % of what four schedulers issue in that time, and some
+// warp about 370 instructions (100 for 16 cp.async and their addresses, 16 ldmatrix, 16 mma, 6 shuffles,
+// 6 exponentials, at most 32 multiplications), 21 % of what four schedulers issue in that time, and some
 // 500 cycles of latency, shared by 8 warps. In flight are 2 tiles of 8 KiB a warp, 128 KiB a
 // multiprocessor, four times what 1 us of latency needs.
 //
-// Launch: blocks = a small multiple of the multiprocessors, 128 threads, shared: kRing bytes.
+// Launch: blocks = a small multiple of the multiprocessors, 128 threads, shared memory for the ring (below).
 #include "attention.cuh"
 #include "step_state.cuh"
 
@@ -43,10 +43,23 @@ constexpr int kThreads = kWarps * kWarp;
 constexpr int kTile = kPagePositions / kWarps;
 constexpr int kMaxGroup = 8;
 
+// Counts this block in, and says how many were before it. What the block wrote before the barrier ahead
+// of this is visible to who counts later, and theirs to this block.
+__device__ __forceinline__ int arrive(int* counter) {
+  int before;
+  asm volatile("atom.acq_rel.gpu.global.add.s32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
+  return before;
+}
+
 // A place in the list of units.
 struct Cursor {
   int sequence, head, page;
   int pages, length, slot;  // of the sequence
+};
+
+template <bool kValue>
+struct Constant {
+  __device__ constexpr operator bool() const { return kValue; }
 };
 
 // Equal shares of `units` for `blocks`: the first `extra` have one more.
@@ -68,6 +81,7 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
                                                  int sequences, int heads, int kv_heads, int max_pages,
                                                  float scale /* log2(e) / sqrt(head_size) */) {
   constexpr int kTileElements = kTile * kHeadSize;
+  constexpr int kRowChunks = kHeadSize / 8;  // of 16 bytes
   constexpr int kRecord = kHeadSize + 4;
   constexpr int kSteps = kHeadSize / 16;
   static_assert(kMaxGroup * kRecord * 4 <= 2 * kTileElements * 2, "a tile of the ring holds a warp's results");
@@ -167,17 +181,24 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
         advance(ahead);
         ahead_page = page_of(ahead);
       }
-      if (rows > 0) {
-        bf16* to = tile(fill_stage);
+      bf16* const to = tile(fill_stage);
+      const bf16* const from_keys = keys + offset + lane * 8;
+      const bf16* const from_values = values + offset + lane * 8;
+      // Rows past the end become zeros: what lies there may be no number, and 0 x NaN is not 0.
+      const auto copy = [&](auto all) {
 #pragma unroll
         for (int i = 0; i < kTileElements / 8 / kWarp; i++) {
-          const int chunk = i * kWarp + lane;
-          const int row = chunk / (kHeadSize / 8);
-          const int place = swizzled<kHeadSize>(row, chunk % (kHeadSize / 8));
-          // Rows past the end become zeros: what lies there may be no number, and 0 x NaN is not 0.
-          copy_async16_or_zero(to + place, keys + offset + chunk * 8, row < rows);
-          copy_async16_or_zero(to + kTileElements + place, values + offset + chunk * 8, row < rows);
+          const int row = (i * kWarp + lane) / kRowChunks;
+          const int place = swizzled<kHeadSize>(row, lane % kRowChunks);
+          const bool valid = all || row < rows;
+          copy_async16_or_zero(to + place, from_keys + i * kWarp * 8, valid);
+          copy_async16_or_zero(to + kTileElements + place, from_values + i * kWarp * 8, valid);
         }
+      };
+      if (rows >= kTile) {
+        copy(Constant<true>());
+      } else if (rows > 0) {
+        copy(Constant<false>());
       }
     }
     copy_async_commit();
@@ -337,12 +358,10 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
       }
 
       if (!whole) {
-        __threadfence();
         __syncthreads();
-        if (threadIdx.x == 0) arrived = atomicAdd(&counters[pair], 1);
+        if (threadIdx.x == 0) arrived = arrive(&counters[pair]);
         __syncthreads();
         if (arrived == last_block - first_block) {
-          __threadfence();
           if (threadIdx.x == 0) counters[pair] = 0;
           const int records = last_block - first_block + 1;
           const float* const first_record = partials + static_cast<size_t>(first_block + pair) * group * kRecord;

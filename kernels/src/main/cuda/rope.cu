@@ -42,8 +42,8 @@ __device__ __forceinline__ void store8(bf16* to, const float (&x)[8]) {
 
 // One thread's 16 elements, of row `row`, which lies at `position` of `slot`.
 template <typename Input>
-__device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, int row, int head, int part, int position,
-                                                int slot, const float* __restrict__ cosines,
+__device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, int row, int head, int part,
+                                                int position, int slot, const float* __restrict__ cosines,
                                                 const float* __restrict__ sines, const int* __restrict__ page_table,
                                                 bf16* __restrict__ q, bf16* __restrict__ keys,
                                                 bf16* __restrict__ values, const RopeShape& shape) {

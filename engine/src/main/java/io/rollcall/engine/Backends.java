@@ -4,6 +4,7 @@ import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.runner.Backend;
 import io.rollcall.engine.runner.CpuModel;
 import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.runner.cuda.DeviceModel;
 import io.rollcall.kernels.WeightType;
 import io.rollcall.kernels.cuda.CudaDevice;
 
@@ -34,7 +35,27 @@ public final class Backends {
       ModelFiles files, WeightType weights, Backend backend, int device) {
     return switch (backend) {
       case CPU -> CpuModel.load(files, weights);
-      case CUDA -> throw new UserException("backend cuda cannot load a model yet; use cpu");
+      case CUDA -> DeviceModel.load(files, weights, device(device));
     };
+  }
+
+  /**
+   * @param ordinal in this process
+   * @throws UserException when there is none, saying why
+   */
+  public static CudaDevice device(int ordinal) {
+    CudaDevice.whyNone()
+        .ifPresent(
+            why -> {
+              throw new UserException("no CUDA device: " + why + "; use --backend cpu");
+            });
+    return CudaDevice.all().stream()
+        .filter(device -> device.ordinal() == ordinal)
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new UserException(
+                    "no CUDA device " + ordinal + "; this process sees "
+                        + CudaDevice.all().size()));
   }
 }

@@ -61,14 +61,14 @@ object RandomModels {
   }
 
   /** Random predictors whose logits are about normal. */
-  def predictors(model: CpuModel, rank: Int): Predictors = {
-    val random = new Random(model.digest.hashCode)
+  def predictors(config: ModelConfig, seed: String, rank: Int): Predictors = {
+    val random = new Random(seed.hashCode)
     def bits(n: Int, scale: Double) =
       Array.fill(n)((java.lang.Float.floatToRawIntBits((random.nextGaussian() * scale).toFloat) >>> 16).toShort)
-    val (d, f) = (model.config.hiddenSize, model.config.intermediateSize)
+    val (d, f) = (config.hiddenSize, config.intermediateSize)
     new Predictors(
       "random.safetensors",
-      Seq.fill(model.config.layers) {
+      Seq.fill(config.layers) {
         new Predictor(rank, bits(rank * d, 1 / math.sqrt(d)), bits(f * rank, 1 / math.sqrt(rank)))
       }.asJava)
   }

@@ -47,8 +47,8 @@ public interface ModelRunner extends AutoCloseable {
   List<DecodeStep> decode(List<DecodeSequence> sequences, SparsityCounters counters);
 
   /**
-   * Logits of the last pass or step, [rows x vocabulary]: of the wanted tokens in the order they were
-   * added, or of the sequences.
+   * Logits of the last pass or step of a greedy runner, [rows x vocabulary]: of the wanted tokens in
+   * the order they were added, or of the sequences.
    */
   float[] logits();
 

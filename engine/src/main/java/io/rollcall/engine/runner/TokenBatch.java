@@ -37,6 +37,29 @@ public final class TokenBatch {
     return wantedSize;
   }
 
+  /** Of which the first {@link #size()} are the pass's; for runners. */
+  public int[] tokens() {
+    return tokens;
+  }
+
+  public int[] positions() {
+    return positions;
+  }
+
+  public int[] slots() {
+    return slots;
+  }
+
+  /** Rows after which the next token is wanted; the first {@link #logitRows()} are the pass's. */
+  public int[] wanted() {
+    return wanted;
+  }
+
+  /** Streams of their sequences. */
+  public RandomStream[] random() {
+    return random;
+  }
+
   public void clear() {
     size = 0;
     wantedSize = 0;

@@ -27,7 +27,7 @@ class CpuModelRunnerSuite extends AnyFunSuite {
       crossover: Crossover = Crossover.never()): SparsityPlan = {
     val base = if (method.needsPredictor) -0.3f else if (method == Method.M_COUNTDOWN) 0.7f else if (method == Method.CATS) 0.5f else 0.6f
     val thresholds = Array.tabulate(3, model.config.layers)((k, l) => base * (1 + 0.2f * k + 0.1f * l))
-    val predictors = if (method.needsPredictor) RandomModels.predictors(model, rank = 6) else null
+    val predictors = if (method.needsPredictor) RandomModels.predictors(model.config, model.digest, rank = 6) else null
     val profile =
       new SparsityProfile(model.digest, method, union, Array(0.5), thresholds, null, predictors)
     new SparsityPlan(profile, crossover)

@@ -17,7 +17,7 @@ import jcuda.driver.JCudaDriver;
  * So C = A B^T is asked for as C^T = B A^T, with our B transposed back and A as it lies; C = A B as
  * C^T = B^T A^T with both as they lie.
  */
-public final class Cublas implements AutoCloseable {
+public final class Cublas implements Gemm {
   private static final int R_32F = 0;
   private static final int R_16BF = 14;
   private static final int COMPUTE_32F = 68;

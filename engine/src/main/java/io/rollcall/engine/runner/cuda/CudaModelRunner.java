@@ -1,0 +1,304 @@
+package io.rollcall.engine.runner.cuda;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.model.ModelConfig;
+import io.rollcall.engine.runner.DecodeSequence;
+import io.rollcall.engine.runner.DecodeStep;
+import io.rollcall.engine.runner.ModelRunner;
+import io.rollcall.engine.runner.RunnerOptions;
+import io.rollcall.engine.runner.StepRecord;
+import io.rollcall.engine.runner.TokenBatch;
+import io.rollcall.engine.sampling.RandomStream;
+import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.FeedForwardCost;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.statistics.SparsityCounters;
+import io.rollcall.kernels.cuda.CudaDevice;
+import io.rollcall.kernels.cuda.DecodeFeedForward;
+import io.rollcall.kernels.cuda.DeviceMemoryException;
+import io.rollcall.kernels.cuda.PinnedBuffer;
+import io.rollcall.kernels.cuda.StepState;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** The model on a CUDA device. */
+public final class CudaModelRunner implements ModelRunner {
+  /**
+   * A step of a model with more weights takes a millisecond or more, against which the host's part is
+   * nothing; steps of smaller ones follow each other without it.
+   */
+  private static final long STEPWISE_BYTES = 2L << 30;
+
+  private static final int MOST_STEPS = 8;
+
+  private final DeviceModel model;
+  private final ModelConfig config;
+  private final SparsityPlan plan;
+  private final FeedForwardCost cost;
+  private final Allocations held;
+  private final RunnerState state;
+  private final PrefillPass prefill;
+  private final DecodeSteps decode;
+  private final ScoreDownload scores;
+  private final boolean greedy;
+  /** Most rows of a step, padding included. */
+  private final int rows;
+
+  private final int steps;
+
+  /** Logits fetched already, or null while they are on the device alone. */
+  private float[] logits;
+
+  private int logitRows;
+
+  private CudaModelRunner(
+      DeviceModel model,
+      SparsityPlan plan,
+      RunnerOptions options,
+      Observation observation,
+      Allocations held) {
+    this.model = model;
+    this.plan = plan;
+    this.held = held;
+    config = model.config();
+    cost = model.cost();
+    greedy = options.sampling().temperature() == 0;
+    steps = observation != null ? 1 : stepsPerCall(model.weights().bytes());
+    rows = BatchBuckets.largest(BatchBuckets.of(options.slots()));
+    state = new RunnerState(model, options, held, rows, steps);
+    var feedForward =
+        held.keep(
+            new DecodeFeedForward(
+                model.context(),
+                state.products,
+                config.hiddenSize(),
+                config.intermediateSize(),
+                config.activation(),
+                rows));
+    DeviceRule rule = DeviceRule.of(model, plan, held, state.stream);
+    decode = new DecodeSteps(state, feedForward, rule, rows, steps);
+    prefill = new PrefillPass(state);
+    scores = observation == null ? null : new ScoreDownload(state, feedForward, observation, rows);
+    state.stream.synchronize();
+  }
+
+  /**
+   * @param observation null for none
+   * @throws UserException when the batch is too large for a step, or memory runs out
+   */
+  static CudaModelRunner create(
+      DeviceModel model, SparsityPlan plan, RunnerOptions options, Observation observation) {
+    if (options.slots() > StepState.MAX_BATCH) {
+      throw new UserException(
+          "batch size " + options.slots() + " is above " + StepState.MAX_BATCH
+              + ", the most sequences of a step on a device; lower --batch-size");
+    }
+    Allocations held = new Allocations(model.context());
+    try {
+      return new CudaModelRunner(model, plan, options, observation, held);
+    } catch (DeviceMemoryException e) {
+      held.close();
+      throw new UserException(
+          e.getMessage() + "; lower --batch-size or --context, use --weights int8 or int4, or run"
+              + " fewer tasks on the device",
+          e);
+    } catch (RuntimeException e) {
+      held.close();
+      throw e;
+    }
+  }
+
+  static int stepsPerCall(long weightBytes) {
+    return weightBytes > STEPWISE_BYTES ? 1 : MOST_STEPS;
+  }
+
+  @Override
+  public String device() {
+    CudaDevice device = model.device();
+    return String.format(
+        "%s (sm_%d%d), prefill by %s",
+        device.name(), device.major(), device.minor(), prefill.gemmName());
+  }
+
+  @Override
+  public int tokenCapacity() {
+    return prefill.capacity();
+  }
+
+  @Override
+  public int stepsPerCall() {
+    return steps;
+  }
+
+  @Override
+  public boolean reserve(int slot, int positions) {
+    return state.pages.reserve(slot, positions);
+  }
+
+  @Override
+  public void release(int slot) {
+    state.pages.release(slot);
+  }
+
+  @Override
+  public int[] prefill(TokenBatch batch) {
+    int wanted = batch.logitRows();
+    if (batch.size() == 0) {
+      return new int[0];
+    }
+    requireReserved(batch);
+    state.pages.flush(state.stream);
+    prefill.run(batch);
+    logits = wanted > rows ? new float[Math.multiplyExact(wanted, config.vocabulary())] : null;
+    logitRows = wanted;
+    int[] sampled = new int[wanted];
+    for (int from = 0; from < wanted; from += rows) {
+      int count = Math.min(rows, wanted - from);
+      sampleRows(batch, from, count, sampled);
+      if (logits != null) {
+        fetchLogits(count, logits, from);
+      }
+    }
+    if (wanted == 0) {
+      state.stream.synchronize();
+    }
+    return sampled;
+  }
+
+  /** Samples after the wanted rows [from, from + count), as a step's rows. */
+  private void sampleRows(TokenBatch batch, int from, int count, int[] sampled) {
+    prefill.gather(from, count, decode.x());
+    decode.head(count);
+    state.send(
+        step -> {
+          for (int row = 0; row < count; row++) {
+            step.set(row, key(batch.random()[from + row]), 0, 0, 0, 0, 1);
+          }
+        });
+    state.sample(count);
+    System.arraycopy(state.awaitTokens(1), 0, sampled, from, count);
+  }
+
+  private void requireReserved(TokenBatch batch) {
+    for (int i = 0; i < batch.size(); i++) {
+      requireReserved(batch.slots()[i], batch.positions()[i] + 1);
+    }
+  }
+
+  private void requireReserved(int slot, int positions) {
+    if (positions > state.pages.reserved(slot)) {
+      throw new IllegalStateException(
+          positions + " positions in slot " + slot + ", of which " + state.pages.reserved(slot)
+              + " are reserved");
+    }
+  }
+
+  private static long key(RandomStream random) {
+    return random == null ? 0 : random.key();
+  }
+
+  @Override
+  public List<DecodeStep> decode(List<DecodeSequence> sequences, SparsityCounters counters) {
+    int n = sequences.size();
+    int longest = sequences.stream().mapToInt(DecodeSequence::remaining).max().orElseThrow();
+    int wanted = Math.min(steps, longest);
+    for (DecodeSequence s : sequences) {
+      requireReserved(s.slot(), s.position() + Math.min(wanted, s.remaining()));
+    }
+    state.pages.flush(state.stream);
+    state.send(
+        step -> {
+          for (int b = 0; b < n; b++) {
+            DecodeSequence s = sequences.get(b);
+            step.set(
+                b, key(s.random()), s.token(), s.position(), s.slot(), s.outputIndex(),
+                s.remaining());
+          }
+        });
+    int padded = BatchBuckets.largest(BatchBuckets.of(n));
+    if (scores == null) {
+      decode.run(padded, wanted);
+    } else {
+      decode.runObserved(padded, call -> scores.show(call, n));
+    }
+    decode.fetchRecords(wanted);
+    int[] tokens = state.awaitTokens(wanted);
+    logits = null;
+    logitRows = n;
+    return outcomes(n, wanted, tokens, decode.records(wanted), counters);
+  }
+
+  private List<DecodeStep> outcomes(
+      int n, int wanted, int[] tokens, int[] records, SparsityCounters counters) {
+    List<DecodeStep> outcomes = new ArrayList<>();
+    for (int step = 0; step < wanted; step++) {
+      int at = step * StepState.MAX_BATCH;
+      int[] sampled = Arrays.copyOfRange(tokens, at, at + n);
+      int active = (int) Arrays.stream(sampled).filter(token -> token != DecodeStep.NONE).count();
+      if (active == 0) {
+        break;
+      }
+      StepRecord record = new StepRecord(counters, n, active);
+      for (int layer = 0; layer < config.layers(); layer++) {
+        if (plan.method().sparse()) {
+          sparse(record, layer, records, (step * config.layers() + layer) * StepState.RECORD_STRIDE);
+        } else {
+          dense(record, layer, sampled);
+        }
+      }
+      outcomes.add(record.finish(sampled));
+    }
+    return outcomes;
+  }
+
+  private void sparse(StepRecord record, int layer, int[] records, int at) {
+    int union = records[at];
+    boolean dense = records[at + 1] != 0;
+    int read = dense ? config.intermediateSize() : union;
+    record.layer(
+        layer,
+        records,
+        at + 2,
+        union,
+        dense,
+        cost.read(plan.method(), read, plan.profile().predictorRank()));
+  }
+
+  private void dense(StepRecord record, int layer, int[] sampled) {
+    int f = config.intermediateSize();
+    int[] called =
+        Arrays.stream(sampled).map(token -> token == DecodeStep.NONE ? 0 : f).toArray();
+    record.layer(layer, called, 0, f, false, cost.dense());
+  }
+
+  @Override
+  public float[] logits() {
+    if (!greedy) {
+      throw new IllegalStateException("sampling overwrites the logits; make a greedy runner");
+    }
+    if (logits == null) {
+      logits = new float[logitRows * config.vocabulary()];
+      fetchLogits(logitRows, logits, 0);
+    }
+    return logits;
+  }
+
+  /** Copies so many rows of the device's logits to rows of {@code to}. */
+  private void fetchLogits(int rows, float[] to, int toRow) {
+    int vocabulary = config.vocabulary();
+    long rowBytes = (long) vocabulary * Float.BYTES;
+    try (PinnedBuffer row = model.context().allocatePinned(rowBytes)) {
+      for (int r = 0; r < rows; r++) {
+        state.stream.download(row, 0, state.logits, r * rowBytes, rowBytes);
+        state.stream.synchronize();
+        row.bytes().asFloatBuffer().get(to, (toRow + r) * vocabulary, vocabulary);
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    held.close();
+  }
+}

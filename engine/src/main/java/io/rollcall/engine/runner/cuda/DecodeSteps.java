@@ -1,0 +1,204 @@
+package io.rollcall.engine.runner.cuda;
+
+import io.rollcall.engine.model.ModelConfig;
+import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.kernels.cuda.Attention;
+import io.rollcall.kernels.cuda.CudaGraph;
+import io.rollcall.kernels.cuda.DecodeFeedForward;
+import io.rollcall.kernels.cuda.DecodeProducts;
+import io.rollcall.kernels.cuda.DeviceBuffer;
+import io.rollcall.kernels.cuda.Elementwise;
+import io.rollcall.kernels.cuda.PinnedBuffer;
+import io.rollcall.kernels.cuda.StepState;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/**
+ * Decode steps: what one puts on the stream, and the graphs that replay it, one a batch bucket. Which
+ * sequences there are, where they stand and what they called stays on the device from step to step.
+ */
+final class DecodeSteps {
+  private final RunnerState runner;
+  private final ModelConfig config;
+  private final DecodeFeedForward feedForward;
+  private final DecodeFeedForward.Rule rule;
+  private final List<DecodeFeedForward.Layer> feedForwardLayers;
+  private final List<DecodeProducts.Heads> heads;
+  private final CudaGraph[] graphs;
+  private final DeviceBuffer hidden;
+  private final DeviceBuffer x;
+  private final DeviceBuffer queries;
+  private final DeviceBuffer attended;
+  private final DeviceBuffer attentionScratch;
+  private final DeviceBuffer sums;
+  private final DeviceBuffer records;
+  private final PinnedBuffer hostRecords;
+
+  /** Sees a layer's feed-forward input before it is computed with. */
+  interface LayerHook {
+    void before(DecodeFeedForward.Call call);
+  }
+
+  /**
+   * @param rows most of a step, padding included
+   * @param steps most of a call
+   */
+  DecodeSteps(
+      RunnerState runner, DecodeFeedForward feedForward, DeviceRule rule, int rows, int steps) {
+    this.runner = runner;
+    this.feedForward = feedForward;
+    this.rule = rule.rule();
+    feedForwardLayers = rule.layers();
+    config = runner.config;
+    Allocations held = runner.held;
+    DeviceLayout layout = runner.model.layout();
+    int d = config.hiddenSize();
+    graphs = new CudaGraph[BatchBuckets.count(rows)];
+    hidden = held.device("hidden states", (long) rows * d * Float.BYTES);
+    x = held.device("activations", (long) rows * Math.max(d, layout.headColumns()) * Short.BYTES);
+    queries = held.device("queries", (long) rows * layout.headColumns() * Short.BYTES);
+    attended = held.device("attention", (long) rows * layout.headColumns() * Short.BYTES);
+    attentionScratch =
+        held.device(
+            "attention's partial results",
+            Attention.decodeScratchBytes(
+                runner.context.device(), config.heads(), config.kvHeads(), config.headSize()));
+    runner.stream.zero(attentionScratch, 0, attentionScratch.bytes());
+    sums = held.device("summands of the hidden states", sumBytes(rows));
+    long recordBytes =
+        (long) steps * config.layers() * StepState.RECORD_STRIDE * Integer.BYTES;
+    records = held.device("step records", recordBytes);
+    hostRecords = held.pinned(recordBytes);
+    heads = IntStream.range(0, config.layers()).mapToObj(this::heads).toList();
+  }
+
+  private long sumBytes(int mostRows) {
+    long most = 0;
+    for (int rows = 1; rows <= mostRows; rows *= 2) {
+      int splits = Math.max(outputSplits(rows), feedForward.splits(rows));
+      most = Math.max(most, (long) splits * rows);
+    }
+    return most * config.hiddenSize() * Float.BYTES;
+  }
+
+  private int outputSplits(int rows) {
+    return runner.products.projectSplits(runner.model.weights().layers().get(0).output(), rows);
+  }
+
+  private DecodeProducts.Heads heads(int layer) {
+    return new DecodeProducts.Heads(
+        config.heads(),
+        config.kvHeads(),
+        config.headSize(),
+        runner.rotation.cosines(),
+        runner.rotation.sines(),
+        runner.pages.table(),
+        runner.pages.shape().maxPages(),
+        runner.pages.keys(layer),
+        runner.pages.values(layer),
+        queries);
+  }
+
+  /** x of so many rows, bf16 [rows x d]: what prefill gathers its last tokens into. */
+  DeviceBuffer x() {
+    return x;
+  }
+
+  /** Logits of x's rows. */
+  void head(int rows) {
+    runner.products.project(
+        runner.stream, runner.model.weights().head(), x, rows, runner.logits);
+  }
+
+  /**
+   * Puts steps on the stream, the state having been sent. The first of a bucket runs as it is, which
+   * loads its kernels; then it is captured.
+   */
+  void run(int rows, int steps) {
+    clearRecords(steps);
+    int bucket = BatchBuckets.of(rows);
+    for (int step = 0; step < steps; step++) {
+      if (graphs[bucket] != null) {
+        graphs[bucket].launch(runner.stream);
+      } else {
+        step(rows, call -> {});
+        graphs[bucket] =
+            runner.held.keep(
+                runner.stream.capture(
+                    "decode step of " + rows + " sequences", () -> step(rows, call -> {})));
+      }
+    }
+  }
+
+  /** One step that is looked at, launch by launch. */
+  void runObserved(int rows, LayerHook hook) {
+    clearRecords(1);
+    step(rows, hook);
+  }
+
+  private void clearRecords(int steps) {
+    runner.stream.zero(
+        records, 0, (long) steps * config.layers() * StepState.RECORD_STRIDE * Integer.BYTES);
+  }
+
+  private void step(int rows, LayerHook hook) {
+    List<DeviceLayer> layers = runner.model.weights().layers();
+    runner.elementwise.embedStep(
+        runner.stream,
+        runner.state(),
+        runner.model.weights().embedding(),
+        hidden,
+        runner.norm(layers.get(0).attentionNorm()),
+        x,
+        rows);
+    for (int layer = 0; layer < layers.size(); layer++) {
+      DeviceLayer w = layers.get(layer);
+      runner.products.queryKeyValue(
+          runner.stream, w.queryKeyValue(), x, rows, runner.state(), heads.get(layer));
+      runner.attention.decode(
+          runner.stream, runner.pages, layer, runner.state(), rows, queries, attended,
+          attentionScratch);
+      runner.products.projectSplit(runner.stream, w.output(), attended, rows, sums);
+      normalise(outputSplits(rows), runner.norm(w.feedForwardNorm()), rows);
+      DecodeFeedForward.Call call = call(layer, rows);
+      hook.before(call);
+      feedForward.step(runner.stream, call);
+      normalise(feedForward.splits(rows), runner.normAfter(layer), rows);
+    }
+    head(rows);
+    runner.sample(rows);
+  }
+
+  private DecodeFeedForward.Call call(int layer, int rows) {
+    return new DecodeFeedForward.Call(
+        feedForwardLayers.get(layer), layer, config.layers(), rule, x, rows, runner.state(),
+        records, sums);
+  }
+
+  private void normalise(int splits, Elementwise.Norm norm, int rows) {
+    runner.elementwise.residualNorm(
+        runner.stream,
+        hidden,
+        new Elementwise.Partials(sums, splits, (long) rows * config.hiddenSize()),
+        norm,
+        x,
+        rows);
+  }
+
+  /** Puts the download of the records on the stream. */
+  void fetchRecords(int steps) {
+    runner.stream.download(
+        hostRecords,
+        0,
+        records,
+        0,
+        (long) steps * config.layers() * StepState.RECORD_STRIDE * Integer.BYTES);
+  }
+
+  /** The records that were fetched, int [steps x layers x RECORD_STRIDE]. */
+  int[] records(int steps) {
+    int[] fetched = new int[steps * config.layers() * StepState.RECORD_STRIDE];
+    hostRecords.bytes().asIntBuffer().get(fetched);
+    return fetched;
+  }
+}

@@ -1,0 +1,163 @@
+package io.rollcall.engine.runner.cuda;
+
+import io.rollcall.engine.model.ModelConfig;
+import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.Crossover;
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.Predictor;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.kernels.cuda.CudaStream;
+import io.rollcall.kernels.cuda.DecodeFeedForward;
+import io.rollcall.kernels.cuda.DeviceBuffer;
+import io.rollcall.kernels.cuda.DeviceMatrix;
+import io.rollcall.kernels.cuda.StepState;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * A sparsity plan on the device: the rule by which neurons are called, and each layer with what the
+ * rule needs.
+ *
+ * @param scales [layer][f] factors of the scores; null for ones
+ */
+record DeviceRule(
+    DecodeFeedForward.Rule rule, List<DecodeFeedForward.Layer> layers, List<float[]> scales) {
+  private static final int BUCKETS = BatchBuckets.count(StepState.MAX_BATCH);
+  private static final int COLUMNS = 64;
+
+  static DeviceRule of(
+      DeviceModel model, SparsityPlan plan, Allocations held, CudaStream stream) {
+    ModelConfig config = model.config();
+    int f = config.intermediateSize();
+    Method method = plan.method();
+    if (!method.sparse()) {
+      return new DeviceRule(
+          DecodeFeedForward.Rule.dense(), layers(model, plan, null, held, stream), null);
+    }
+    int mostRows =
+        plan.union() instanceof UnionStrategy.Budget budget ? (int) (budget.fraction() * f) : f;
+    var rule =
+        new DecodeFeedForward.Rule(
+            scores(method),
+            plan.union() instanceof UnionStrategy.Own,
+            mostRows,
+            Uploads.floats(held, stream, "thresholds", thresholds(plan, config.layers())),
+            Uploads.ints(held, stream, "crossover", denseFrom(plan.crossover(), f)));
+    List<float[]> scales = scales(model, method);
+    return new DeviceRule(rule, layers(model, plan, scales, held, stream), scales);
+  }
+
+  /** A rule under which every neuron with a score above 0 is called: what shows the scores. */
+  static DeviceRule observing(
+      DeviceModel model, Method method, Allocations held, CudaStream stream) {
+    if (!method.sparse() || method.needsPredictor()) {
+      throw new IllegalArgumentException(method + " has no scores to observe");
+    }
+    int f = model.config().intermediateSize();
+    var rule =
+        new DecodeFeedForward.Rule(
+            scores(method),
+            false,
+            f,
+            Uploads.floats(held, stream, "thresholds", new float[BUCKETS * model.config().layers()]),
+            Uploads.ints(held, stream, "crossover", denseFrom(Crossover.never(), f)));
+    List<float[]> scales = scales(model, method);
+    SparsityPlan dense = SparsityPlan.dense(model.digest());
+    return new DeviceRule(rule, layers(model, dense, scales, held, stream), scales);
+  }
+
+  private static List<float[]> scales(DeviceModel model, Method method) {
+    return method == Method.S_COUNTDOWN_ORACLE ? model.downNorms().get() : null;
+  }
+
+  /** The same without a budget. */
+  DeviceRule untrimmed(int f) {
+    var all =
+        new DecodeFeedForward.Rule(
+            rule.scores(), rule.own(), f, rule.thresholds(), rule.denseFrom());
+    return new DeviceRule(all, layers, scales);
+  }
+
+  /** Whether a score itself must be above the threshold, not its magnitude. */
+  boolean signed() {
+    return rule.scores() == DecodeFeedForward.Scores.PREDICTOR;
+  }
+
+  /** How large a score counts, against the threshold. */
+  float magnitude(int layer, int neuron, float score) {
+    return signed() ? score : Math.abs(score) * (scales == null ? 1 : scales.get(layer)[neuron]);
+  }
+
+  static DecodeFeedForward.Scores scores(Method method) {
+    return switch (method) {
+      case DENSE -> DecodeFeedForward.Scores.NONE;
+      case CATS -> DecodeFeedForward.Scores.GATE;
+      case M_COUNTDOWN -> DecodeFeedForward.Scores.UP;
+      case D_COUNTDOWN_ORACLE, S_COUNTDOWN_ORACLE -> DecodeFeedForward.Scores.BOTH;
+      case D_COUNTDOWN, S_COUNTDOWN -> DecodeFeedForward.Scores.PREDICTOR;
+    };
+  }
+
+  /** [buckets x layers]. */
+  private static float[] thresholds(SparsityPlan plan, int layers) {
+    float[] table = new float[BUCKETS * layers];
+    for (int i = 0; i < table.length; i++) {
+      table[i] = plan.profile().threshold(i / layers, i % layers);
+    }
+    return table;
+  }
+
+  /** By bucket, the smallest union in rows that the crossover runs dense; f + 1 for none. */
+  static int[] denseFrom(Crossover crossover, int f) {
+    int[] rows = new int[BUCKETS];
+    for (int bucket = 0; bucket < BUCKETS; bucket++) {
+      while (rows[bucket] <= f && !crossover.dense(bucket, (double) rows[bucket] / f)) {
+        rows[bucket]++;
+      }
+    }
+    return rows;
+  }
+
+  private static List<DecodeFeedForward.Layer> layers(
+      DeviceModel model,
+      SparsityPlan plan,
+      List<float[]> scales,
+      Allocations held,
+      CudaStream stream) {
+    List<DecodeFeedForward.Layer> layers = new ArrayList<>();
+    for (int i = 0; i < model.weights().layers().size(); i++) {
+      DeviceLayer weights = model.weights().layers().get(i);
+      DeviceBuffer scale =
+          scales == null
+              ? null
+              : Uploads.floats(held, stream, "norms of down rows", scales.get(i));
+      DeviceMatrix a = null;
+      DeviceMatrix b = null;
+      if (plan.method().needsPredictor()) {
+        Predictor predictor = plan.profile().predictors().layers().get(i);
+        int rank = (predictor.rank() + COLUMNS - 1) / COLUMNS * COLUMNS;
+        a = Uploads.bf16(held, stream, rank, predictor.hidden(), padRows(predictor, rank));
+        b = Uploads.bf16(
+                held, stream, predictor.intermediate(), rank, padColumns(predictor, rank));
+      }
+      layers.add(
+          new DecodeFeedForward.Layer(weights.gateUp(), weights.down(), scale, a, b));
+    }
+    return layers;
+  }
+
+  private static short[] padRows(Predictor predictor, int rank) {
+    return Arrays.copyOf(predictor.a(), rank * predictor.hidden());
+  }
+
+  private static short[] padColumns(Predictor predictor, int rank) {
+    short[] padded = new short[predictor.intermediate() * rank];
+    for (int row = 0; row < predictor.intermediate(); row++) {
+      System.arraycopy(
+          predictor.b(), row * predictor.rank(), padded, row * rank, predictor.rank());
+    }
+    return padded;
+  }
+}

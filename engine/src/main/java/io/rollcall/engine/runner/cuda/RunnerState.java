@@ -1,0 +1,129 @@
+package io.rollcall.engine.runner.cuda;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.model.ModelConfig;
+import io.rollcall.engine.runner.RunnerOptions;
+import io.rollcall.kernels.cuda.Attention;
+import io.rollcall.kernels.cuda.CudaContext;
+import io.rollcall.kernels.cuda.CudaStream;
+import io.rollcall.kernels.cuda.DecodeProducts;
+import io.rollcall.kernels.cuda.DeviceBuffer;
+import io.rollcall.kernels.cuda.Elementwise;
+import io.rollcall.kernels.cuda.KeyValuePages;
+import io.rollcall.kernels.cuda.PinnedBuffer;
+import io.rollcall.kernels.cuda.Sampling;
+import io.rollcall.kernels.cuda.StepState;
+import java.util.List;
+
+/** What prefill and decode of one runner share: its stream, its sequences and how they end a pass. */
+final class RunnerState {
+  final DeviceModel model;
+  final ModelConfig config;
+  final RunnerOptions options;
+  final Allocations held;
+  final CudaContext context;
+  final CudaStream stream;
+  final Elementwise elementwise;
+  final Attention attention;
+  final Attention.Rotation rotation;
+  final DecodeProducts products;
+  final DeviceBuffer logits;
+  final KeyValuePages pages;
+  private final Sampling sampling;
+  private final DeviceBuffer endTokens;
+  private final DeviceBuffer state;
+  private final DeviceBuffer tokens;
+  private final PinnedBuffer hostState;
+  private final PinnedBuffer hostTokens;
+  private final StepState view;
+
+  /**
+   * @param rows most of a decode step, padding included
+   * @param steps most of a call
+   * @throws UserException when the pool of keys and values has no room for one sequence
+   */
+  RunnerState(DeviceModel model, RunnerOptions options, Allocations held, int rows, int steps) {
+    this.model = model;
+    this.options = options;
+    this.held = held;
+    config = model.config();
+    context = model.context();
+    stream = held.keep(context.newStream());
+    elementwise = new Elementwise(context);
+    attention =
+        new Attention(context, config.heads(), config.kvHeads(), config.headSize());
+    rotation =
+        new Attention.Rotation(
+            Uploads.floats(held, stream, "rotary table", config.rope().cos(options.context())),
+            Uploads.floats(held, stream, "rotary table", config.rope().sin(options.context())));
+    int mostRows =
+        Math.max(
+            Math.max(config.vocabulary(), model.layout().queryKeyValueRows()),
+            2 * config.intermediateSize());
+    products = held.keep(new DecodeProducts(context, mostRows, rows));
+    logits = held.device("logits", (long) StepState.MAX_BATCH * config.vocabulary() * Float.BYTES);
+    sampling =
+        held.keep(
+            new Sampling(
+                context,
+                stream,
+                config.vocabulary(),
+                options.sampling().temperature(),
+                options.sampling().topP()));
+    int[] ends = options.endTokens().stream().mapToInt(Integer::intValue).toArray();
+    endTokens = ends.length == 0 ? null : Uploads.ints(held, stream, "end tokens", ends);
+    state = held.device("the step's state", StepState.BYTES);
+    long tokenBytes = (long) steps * StepState.MAX_BATCH * Integer.BYTES;
+    tokens = held.device("sampled tokens", tokenBytes);
+    hostState = held.pinned(StepState.BYTES);
+    hostTokens = held.pinned(tokenBytes);
+    view = new StepState(hostState);
+    pages = held.keep(KeyValuePool.allocate(model, options));
+  }
+
+  Elementwise.Norm norm(DeviceBuffer weight) {
+    return new Elementwise.Norm(weight, config.hiddenSize(), config.normEpsilon());
+  }
+
+  /** The norm that follows a layer: the next one's, or the one before the head. */
+  Elementwise.Norm normAfter(int layer) {
+    List<DeviceLayer> layers = model.weights().layers();
+    return norm(
+        layer + 1 < layers.size()
+            ? layers.get(layer + 1).attentionNorm()
+            : model.weights().norm());
+  }
+
+  /** A {@link StepState}. */
+  DeviceBuffer state() {
+    return state;
+  }
+
+  interface Fill {
+    void into(StepState state);
+  }
+
+  /** Fills the state of the next step and sends it. */
+  void send(Fill fill) {
+    view.clear();
+    fill.into(view);
+    view.begin();
+    stream.upload(state, 0, hostState, 0, StepState.BYTES);
+  }
+
+  /** Samples from the logits of the step's rows, and moves the state on. */
+  void sample(int rows) {
+    sampling.choose(stream, logits, state, rows);
+    sampling.advance(
+        stream, state, endTokens, endTokens == null ? 0 : options.endTokens().size(), tokens);
+  }
+
+  /** Waits for the stream; tokens of so many steps, [steps x MAX_BATCH], -1 where a row was inactive. */
+  int[] awaitTokens(int steps) {
+    int[] sampled = new int[steps * StepState.MAX_BATCH];
+    stream.download(hostTokens, 0, tokens, 0, (long) sampled.length * Integer.BYTES);
+    stream.synchronize();
+    hostTokens.bytes().asIntBuffer().get(sampled);
+    return sampled;
+  }
+}

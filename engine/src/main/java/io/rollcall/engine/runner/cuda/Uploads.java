@@ -1,0 +1,51 @@
+package io.rollcall.engine.runner.cuda;
+
+import io.rollcall.kernels.WeightType;
+import io.rollcall.kernels.cuda.CudaStream;
+import io.rollcall.kernels.cuda.DeviceBuffer;
+import io.rollcall.kernels.cuda.DeviceMatrix;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/** Small arrays on their way to buffers of their own. */
+final class Uploads {
+  private Uploads() {}
+
+  static DeviceBuffer floats(
+      Allocations held, CudaStream stream, String what, float[] values) {
+    return upload(held, stream, what, bytes(values));
+  }
+
+  static DeviceBuffer ints(Allocations held, CudaStream stream, String what, int[] values) {
+    ByteBuffer bytes = direct(Integer.BYTES * values.length);
+    bytes.asIntBuffer().put(values);
+    return upload(held, stream, what, bytes);
+  }
+
+  /** A BF16 matrix of these bits. */
+  static DeviceMatrix bf16(
+      Allocations held, CudaStream stream, int rows, int columns, short[] elements) {
+    ByteBuffer bytes = direct(Short.BYTES * elements.length);
+    bytes.asShortBuffer().put(elements);
+    return new DeviceMatrix(
+        WeightType.BF16, rows, columns, upload(held, stream, "a predictor", bytes), null);
+  }
+
+  /** Direct, as a stream takes it. */
+  static ByteBuffer bytes(float[] values) {
+    ByteBuffer bytes = direct(Float.BYTES * values.length);
+    bytes.asFloatBuffer().put(values);
+    return bytes;
+  }
+
+  static ByteBuffer direct(int bytes) {
+    return ByteBuffer.allocateDirect(bytes).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  private static DeviceBuffer upload(
+      Allocations held, CudaStream stream, String what, ByteBuffer bytes) {
+    DeviceBuffer buffer = held.device(what, bytes.capacity());
+    stream.upload(buffer, 0, bytes);
+    return buffer;
+  }
+}

@@ -1,0 +1,329 @@
+package io.rollcall.engine.runner.cuda
+
+import java.nio.file.{Files, Path, Paths}
+
+import scala.io.{Codec, Source}
+import scala.jdk.CollectionConverters._
+import scala.util.Random
+
+import com.fasterxml.jackson.databind.ObjectMapper
+import org.scalatest.funsuite.AnyFunSuite
+import org.tukaani.xz.XZInputStream
+
+import io.rollcall.engine.{Backends, Documents, RandomModels, UserException}
+import io.rollcall.engine.checkpoint.{ModelFiles, RandomCheckpoint, StoredTensor}
+import io.rollcall.engine.generation.{GenerationOptions, Generator, Prompt}
+import io.rollcall.engine.runner._
+import io.rollcall.engine.sampling.{RandomStream, Sampler, Sampling}
+import io.rollcall.engine.sparsity._
+import io.rollcall.engine.statistics.SparsityCounters
+import io.rollcall.kernels.WeightType
+import io.rollcall.kernels.cuda.CudaDevice
+
+/**
+ * The model on a device beside the CPU engine's, on the same checkpoint. Activations are bf16 there and
+ * f32 here: single numbers differ in the third digit, and a neuron whose score lies that near to the
+ * threshold may be called on one side alone. Cancels where there is no device.
+ */
+class CudaModelRunnerSuite extends AnyFunSuite {
+  private val shape = RandomCheckpoint.Shape()
+  private val prompts: Seq[Seq[Int]] = {
+    val random = new Random(2)
+    Seq(5, 1, 70, 130, 17).map(n => Seq.fill(n)(random.nextInt(shape.vocabulary)))
+  }
+  private val stream = new RandomStream(3, "test")
+
+  private def onDevice(test: => Any): Any = {
+    assume(!CudaDevice.all.isEmpty, CudaDevice.whyNone.orElse(""))
+    test
+  }
+
+  private def pair[A](path: Path, weights: WeightType = WeightType.BF16)(use: (CpuModel, LoadedModel) => A): A = {
+    val files = ModelFiles.directory(path)
+    val cpu = CpuModel.load(files, weights)
+    try {
+      val cuda = Backends.load(files, weights, Backend.CUDA, CudaDevice.all.get(0).ordinal)
+      try use(cpu, cuda) finally cuda.close()
+    } finally cpu.close()
+  }
+
+  private def using[A](runner: ModelRunner)(use: ModelRunner => A): A =
+    try use(runner) finally runner.close()
+
+  private def prefill(runner: ModelRunner): Seq[Int] = {
+    val batch = new TokenBatch(runner.tokenCapacity)
+    for ((prompt, slot) <- prompts.zipWithIndex) {
+      assert(runner.reserve(slot, prompt.size + 40))
+      for ((token, position) <- prompt.zipWithIndex)
+        if (position == prompt.size - 1) batch.addLast(token, position, slot, stream)
+        else batch.add(token, position, slot)
+    }
+    runner.prefill(batch).toSeq
+  }
+
+  private def inputs(tokens: Seq[Int], step: Int, remaining: Int) =
+    tokens.zipWithIndex.map { case (token, b) =>
+      new DecodeSequence(b, token, prompts(b).size + step, stream, step + 1, remaining)
+    }.asJava
+
+  private def rms(values: Iterable[Double]): Double = math.sqrt(values.map(v => v * v).sum / values.size)
+
+  private def assertNear(actual: Array[Float], expected: Array[Float], n: Int, tolerance: Double, clue: String): Unit = {
+    val differences = (0 until n).map(i => actual(i).toDouble - expected(i))
+    val error = rms(differences) / rms(expected.take(n).map(_.toDouble))
+    assert(error < tolerance, clue)
+  }
+
+  /** Prefill and some steps of the same tokens on both; logits within the tolerance, counts too. */
+  private def compare(cpu: CpuModel, cuda: LoadedModel, plan: SparsityPlan, tolerance: Double): Unit = {
+    val n = prompts.size
+    val vocabulary = cpu.config.vocabulary
+    val options = RunnerOptions.greedy(n, 256, 2)
+    using(cpu.runner(plan, options)) { expected =>
+      using(cuda.runner(plan, options)) { actual =>
+        prefill(expected)
+        prefill(actual)
+        assertNear(actual.logits, expected.logits, n * vocabulary, tolerance, "prefill")
+        val random = new Random(7)
+        val counters = Seq(cpu, cuda).map(m => new SparsityCounters(shape.layers, n, m.cost))
+        for (step <- 0 until 4) {
+          val tokens = prompts.map(_ => random.nextInt(vocabulary))
+          val wanted = expected.decode(inputs(tokens, step, 1), counters(0)).get(0)
+          val found = actual.decode(inputs(tokens, step, 1), counters(1))
+          assert(found.size === 1)
+          assertNear(actual.logits, expected.logits, n * vocabulary, tolerance, s"step $step")
+          val neurons = shape.layers * shape.inner
+          for (b <- 0 until n) assert(math.abs(found.get(0).called()(b) - wanted.called()(b)) <= 0.03 * neurons)
+          assert(math.abs(found.get(0).loaded - wanted.loaded) <= 0.03 * neurons)
+        }
+        for ((a, e) <- counters(1).statistics.asScala.zip(counters(0).statistics.asScala)) {
+          assert((a.layer, a.batchSize, a.steps, a.sequences) === ((e.layer, e.batchSize, e.steps, e.sequences)))
+          assert(math.abs(a.bytesRead - e.bytesRead) <= 0.05 * e.bytesDense)
+        }
+      }
+    }
+  }
+
+  private def plan(model: LoadedModel, method: Method, union: String, crossover: Crossover = Crossover.never()): SparsityPlan = {
+    val base = if (method.needsPredictor) 0.3f else if (method == Method.M_COUNTDOWN) 1f else 0.8f
+    val thresholds = Array.tabulate(4, shape.layers)((k, l) => base * (1 + 0.2f * k))
+    val predictors = if (method.needsPredictor) RandomModels.predictors(model.config, model.digest, rank = 40) else null
+    new SparsityPlan(
+      new SparsityProfile(
+        model.digest, method, UnionStrategy.parse(union), Array(0.5), thresholds, null, predictors),
+      crossover)
+  }
+
+  for ((label, store) <- Seq[(String, (String, Seq[Int], Array[Float]) => StoredTensor)](
+      "bf16" -> StoredTensor.bf16, "f32" -> StoredTensor.f32))
+    test(s"dense logits of a $label checkpoint are the CPU engine's to bf16's precision") {
+      onDevice(pair(RandomCheckpoint.write(1, shape, store)) { (cpu, cuda) =>
+        compare(cpu, cuda, SparsityPlan.dense(cpu.digest), 0.03)
+      })
+    }
+
+  test("tied embeddings and heads of 128 elements compute the same") {
+    onDevice(pair(RandomCheckpoint.write(2, shape.copy(headSize = 128, kvHeads = 1, tied = true))) { (cpu, cuda) =>
+      compare(cpu, cuda, SparsityPlan.dense(cpu.digest), 0.03)
+    })
+  }
+
+  for (weights <- Seq(WeightType.INT8, WeightType.INT4))
+    test(s"$weights weights give the CPU engine's logits at the same precision, but for int8 projections") {
+      onDevice(pair(RandomCheckpoint.write(3, shape), weights) { (cpu, cuda) =>
+        compare(cpu, cuda, SparsityPlan.dense(cpu.digest), 0.06)
+        assert(cuda.cost === cpu.cost)
+      })
+    }
+
+  for (method <- Method.values.toSeq if method.sparse; union <- Seq("own", "shared", "budget:0.3"))
+    test(s"$method with union $union calls and loads about what the CPU engine does") {
+      onDevice(pair(RandomCheckpoint.write(4, shape)) { (cpu, cuda) =>
+        // a predictor's budget ranks rows by logits on the device, by margins on the CPU
+        if (!(method.needsPredictor && union.startsWith("budget"))) compare(cpu, cuda, plan(cpu, method, union), 0.12)
+      })
+    }
+
+  test("past the crossover a layer runs dense and says so") {
+    onDevice(pair(RandomCheckpoint.write(5, shape)) { (cpu, cuda) =>
+      compare(cpu, cuda, plan(cpu, Method.M_COUNTDOWN, "shared", new Crossover(Array(0.0))), 0.03)
+    })
+  }
+
+  private def decodeAll(runner: ModelRunner, steps: Int, perCall: Int, counters: SparsityCounters): Seq[Seq[Int]] = {
+    var tokens = prefill(runner)
+    var all = Vector.empty[Seq[Int]]
+    while (all.size < steps) {
+      val call = runner.decode(inputs(tokens, all.size, perCall), counters)
+      assert(call.size === perCall)
+      all ++= call.asScala.map(_.tokens.toSeq)
+      tokens = all.last
+    }
+    all
+  }
+
+  test("steps in one call are the same steps one by one") {
+    onDevice(pair(RandomCheckpoint.write(6, shape)) { (cpu, cuda) =>
+      for (sparse <- Seq(false, true); temperature <- Seq(0.0, 0.9)) {
+        val p = if (sparse) plan(cpu, Method.M_COUNTDOWN, "shared") else SparsityPlan.dense(cpu.digest)
+        val options = new RunnerOptions(prompts.size, 256, new Sampling(temperature, 0.9), java.util.Set.of(), 1)
+        val runs = Seq(1, 8).map { perCall =>
+          val counters = new SparsityCounters(shape.layers, prompts.size, cuda.cost)
+            val tokens = using(cuda.runner(p, options))(runner => decodeAll(runner, 16, perCall, counters))
+          (tokens, counters.statistics.asScala.map(r => (r.layer, r.steps, r.ownDensity, r.unionDensity, r.bytesRead)))
+        }
+        assert(runs(0) === runs(1))
+      }
+    })
+  }
+
+  test("a sequence that ends within a call drops out of its later steps and their statistics") {
+    onDevice(pair(RandomCheckpoint.write(6, shape)) { (cpu, cuda) =>
+      val dense = SparsityPlan.dense(cpu.digest)
+      val n = prompts.size
+      def options(ends: java.util.Set[Integer]) = new RunnerOptions(n, 256, Sampling.greedy, ends, 1)
+      val free = using(cuda.runner(dense, options(java.util.Set.of()))) { runner =>
+        decodeAll(runner, 8, 8, new SparsityCounters(shape.layers, n, cuda.cost))
+      }
+      val end = free(2)(3)
+      val counters = new SparsityCounters(shape.layers, n, cuda.cost)
+      val steps = using(cuda.runner(dense, options(java.util.Set.of(Integer.valueOf(end))))) { runner =>
+        val remaining = Seq(8, 1, 8, 8, 5)
+        val first = prefill(runner)
+        val sequences = inputs(first, 0, 8).asScala.zip(remaining).map { case (s, r) =>
+          new DecodeSequence(s.slot, s.token, s.position, s.random, s.outputIndex, r)
+        }
+        runner.decode(sequences.asJava, counters).asScala.map(_.tokens.toSeq).toSeq
+      }
+      val remaining = Seq(8, 1, 8, 8, 5)
+      for (b <- 0 until n) {
+        val mine = free.map(_(b))
+        val length = math.min(remaining(b), mine.indexOf(end) match { case -1 => 8; case at => at + 1 })
+        val expected = mine.take(length).padTo(steps.size, DecodeStep.NONE)
+        assert(steps.map(_(b)) === expected.take(steps.size), s"sequence $b")
+      }
+      val counted = counters.statistics.asScala.filter(_.layer == 0).map(_.sequences).sum
+      assert(counted === steps.flatten.count(_ != DecodeStep.NONE))
+    })
+  }
+
+  test("sampling draws what the CPU's sampler draws from the same logits") {
+    onDevice(pair(RandomCheckpoint.write(8, shape)) { (cpu, cuda) =>
+      val dense = SparsityPlan.dense(cpu.digest)
+      for (sampling <- Seq(new Sampling(0.7, 1), new Sampling(1.3, 0.8))) {
+        val logits = using(cuda.runner(dense, RunnerOptions.greedy(prompts.size, 256, 1))) { runner =>
+          prefill(runner)
+          runner.logits.clone()
+        }
+        val sampler = new Sampler(sampling, shape.vocabulary)
+        val expected = prompts.indices.map(b => sampler.sample(logits, b * shape.vocabulary, stream, 0))
+        val options = new RunnerOptions(prompts.size, 256, sampling, java.util.Set.of(), 1)
+        val drawn = using(cuda.runner(dense, options))(runner => prefill(runner))
+        assert(drawn === expected)
+      }
+    })
+  }
+
+  test("scores that are observed are the CPU's") {
+    onDevice(pair(RandomCheckpoint.write(9, shape)) { (cpu, cuda) =>
+      for (method <- Seq(Method.CATS, Method.M_COUNTDOWN, Method.S_COUNTDOWN_ORACLE)) {
+        def scores(model: LoadedModel): Seq[Array[Float]] = {
+          var seen = Vector.empty[Array[Float]]
+          val observer: ScoreObserver = (_, bucket, found, batch, scale) => {
+            assert(batch === prompts.size && bucket === 3)
+            val scaled = found.take(batch * shape.inner).zipWithIndex.map { case (s, i) =>
+              if (scale == null) s else s * scale(i % shape.inner)
+            }
+            seen :+= scaled
+          }
+          using(model.observed(method, observer, RunnerOptions.greedy(prompts.size, 256, 1))) { runner =>
+            prefill(runner)
+            val counters = new SparsityCounters(shape.layers, prompts.size, model.cost)
+            runner.decode(inputs(prompts.map(_.head), 0, 1), counters)
+          }
+          seen
+        }
+        val (actual, expected) = (scores(cuda), scores(cpu))
+        assert(actual.size === shape.layers && expected.size === shape.layers)
+        for ((a, e) <- actual.zip(expected)) assertNear(a, e, a.length, 0.04, method.toString)
+      }
+    })
+  }
+
+  test("the crossover is measured for every bucket") {
+    onDevice(pair(RandomCheckpoint.write(9, shape)) { (cpu, cuda) =>
+      for (method <- Seq(Method.CATS, Method.D_COUNTDOWN, Method.S_COUNTDOWN_ORACLE)) {
+        val crossover = cuda.crossover(plan(cpu, method, "shared").profile, 64, 1)
+        assert(crossover.density.length === 7 && crossover.density.forall(d => d >= 0 && d <= 2))
+      }
+    })
+  }
+
+  test("more sequences than a step takes, and positions that nobody reserved, are refused") {
+    onDevice(pair(RandomCheckpoint.write(9, shape)) { (cpu, cuda) =>
+      val dense = SparsityPlan.dense(cpu.digest)
+      val tooMany = intercept[UserException](cuda.runner(dense, RunnerOptions.greedy(65, 64, 1)))
+      assert(tooMany.getMessage.contains("65") && tooMany.getMessage.contains("--batch-size"))
+      using(cuda.runner(dense, RunnerOptions.greedy(2, 64, 1))) { runner =>
+        val batch = new TokenBatch(4)
+        batch.addLast(1, 0, 1, stream)
+        intercept[IllegalStateException](runner.prefill(batch))
+        assert(runner.reserve(1, 64))
+        assert(runner.prefill(batch).length === 1)
+      }
+    })
+  }
+
+  private def builtin[A](use: LoadedModel => A): A = {
+    val model = Backends.load(
+      ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16, Backend.CUDA, CudaDevice.all.get(0).ordinal)
+    try use(model) finally model.close()
+  }
+
+  test("the built-in model has transformers' logits") {
+    onDevice(builtin { model =>
+      val cases = Documents.json("parity/summarizer-20m.json").elements.asScala.toSeq
+      using(model.runner(SparsityPlan.dense(model.digest), RunnerOptions.greedy(1, 1024, 1))) { runner =>
+        assert(runner.reserve(0, 1024))
+        for (c <- cases) {
+          val tokens = c.get("prompt").elements.asScala.map(_.asInt).toSeq
+          val batch = new TokenBatch(tokens.size)
+          for ((t, i) <- tokens.zipWithIndex)
+            if (i == tokens.size - 1) batch.addLast(t, i, 0, stream) else batch.add(t, i, 0)
+          runner.prefill(batch)
+          for (pair <- c.get("logits").elements.asScala) {
+            val expected = pair.get(1).asDouble
+            assert(math.abs(runner.logits()(pair.get(0).asInt) - expected) < 0.25, s"$expected")
+          }
+        }
+      }
+    })
+  }
+
+  test("at least 97 % of the greedy answers to 200 documents are the CPU engine's") {
+    val file: Path = Paths.get(System.getProperty("rollcall.root", "."))
+      .resolve("../shared/data/summaries-test.jsonl.xz")
+    onDevice {
+      assume(Files.exists(file), s"$file is not there")
+      val mapper = new ObjectMapper
+      val source = Source.fromInputStream(new XZInputStream(Files.newInputStream(file)))(Codec.UTF8)
+      val documents = try source.getLines().take(200).map(mapper.readTree(_).get("document").asText).toVector
+      finally source.close()
+      def answers(model: LoadedModel): Map[String, String] = {
+        val generator = new Generator(
+          model, SparsityPlan.dense(model.digest), model.template,
+          GenerationOptions.greedy(32, 40, model.config.context), 2,
+          documents.zipWithIndex.map { case (d, i) => new Prompt(i.toString, d) }.iterator.asJava)
+        try generator.asScala.map(g => g.id -> g.output).toMap finally generator.close()
+      }
+      val expected = {
+        val cpu = CpuModel.load(ModelFiles.locate("builtin:summarizer-20m"), WeightType.BF16)
+        try answers(cpu) finally cpu.close()
+      }
+      val actual = builtin(answers)
+      val same = expected.count { case (id, text) => actual(id) == text }
+      info(s"$same of ${documents.size} answers are the same")
+      assert(actual.size === documents.size && same >= 0.97 * documents.size)
+    }
+  }
+}

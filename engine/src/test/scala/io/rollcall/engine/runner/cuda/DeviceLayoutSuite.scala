@@ -1,0 +1,57 @@
+package io.rollcall.engine.runner.cuda
+
+import org.scalatest.funsuite.AnyFunSuite
+
+import io.rollcall.engine.{RandomModels, UserException}
+import io.rollcall.engine.sparsity.Crossover
+import io.rollcall.kernels.WeightType
+
+class DeviceLayoutSuite extends AnyFunSuite {
+  private def config(hidden: Int = 256, intermediate: Int = 320, heads: Int = 4, kvHeads: Int = 2) =
+    RandomModels.model(
+      1, layers = 2, hidden = hidden, intermediate = intermediate, heads = heads, kvHeads = kvHeads).config
+
+  private def refusal(config: io.rollcall.engine.model.ModelConfig): String =
+    intercept[UserException](DeviceLayout.of("/m", config, WeightType.BF16)).getMessage
+
+  test("shapes that the kernels do not cover are refused by name, with another way") {
+    for ((wrong, found) <- Seq(
+        config(intermediate = 100) -> "intermediate_size 100",
+        config(hidden = 192, heads = 3, kvHeads = 3, intermediate = 32832) -> "intermediate_size 32832",
+        config(heads = 8) -> "heads of 32 elements",
+        config(hidden = 1152, heads = 18, kvHeads = 2) -> "9 query heads")) {
+      val message = refusal(wrong)
+      assert(message.contains("/m") && message.contains(found) && message.contains("--backend cpu"), message)
+    }
+  }
+
+  test("bytes are those of the stacked matrices, the table and the norms") {
+    val c = config()
+    val (d, f, v) = (256L, 320L, c.vocabulary.toLong)
+    val projections = (4 + 2 * 2) * 64 * d + d * d
+    val dense = 2 * (2 * (projections + 3 * f * d) + 8 * d) + 2 * v * d + 4 * d
+    assert(DeviceLayout.of("/m", c, WeightType.BF16).bytes === dense)
+    def group(elements: Long) = elements * 2 / 32
+    val int8 = DeviceLayout.of("/m", c, WeightType.INT4)
+    assert(int8.projections === WeightType.INT8 && int8.ownHead)
+    val ff = 3 * f * d
+    val quantised = 2 * (projections + group(projections) + ff / 2 + group(ff) + 8 * d) +
+      2 * v * d + v * d + group(v * d) + 4 * d
+    assert(int8.bytes === quantised)
+  }
+
+  test("how many steps a call has follows from the weights alone") {
+    assert(CudaModelRunner.stepsPerCall(40L << 20) === 8)
+    assert(CudaModelRunner.stepsPerCall(16L << 30) === 1)
+  }
+
+  test("the crossover in rows runs dense where the crossover in densities does") {
+    val f = 96
+    for (density <- Seq(0.0, 0.3, 0.5, 0.77, 1.0, 2.0)) {
+      val crossover = new Crossover(Array(density))
+      val from = DeviceRule.denseFrom(crossover, f)
+      assert(from.length === 7)
+      for (rows <- 0 to f) assert((rows >= from(3)) === crossover.dense(3, rows.toDouble / f), s"$density, $rows")
+    }
+  }
+}
