@@ -99,7 +99,8 @@ public final class GenerateAction {
     TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
     ModelRegistry models = ModelRegistry.process();
     if (spark.sparkContext().isLocal()) {
-      models.requirePlace(request.model());
+      // tasks run in this process: what it lacks is said before anything is done
+      models.devices(request.model());
     }
     ModelFiles files = models.files(request.model(), configuration);
     SparsityProfile profile;
@@ -248,7 +249,12 @@ public final class GenerateAction {
     if (request.partitions() > 0) {
       return request.partitions();
     }
-    int slots = Math.max(1, spark.sparkContext().defaultParallelism() / workersOfTask());
+    int devices =
+        spark.sparkContext().isLocal() ? ModelRegistry.process().devices(request.model()) : 0;
+    int slots =
+        devices > 0
+            ? devices
+            : Math.max(1, spark.sparkContext().defaultParallelism() / workersOfTask());
     long fullBatches = ceil(prompts, request.decoding().batchSize());
     long wanted = Math.max(ceil(prompts, PROMPTS_PER_TASK), Math.min(slots, fullBatches));
     return (int) Math.max(1, Math.min(wanted, 1_000_000));

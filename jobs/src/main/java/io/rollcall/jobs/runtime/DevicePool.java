@@ -2,32 +2,37 @@ package io.rollcall.jobs.runtime;
 
 import io.rollcall.engine.UserException;
 import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.CancellationException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.resource.ResourceInformation;
 
 /**
- * The devices of this process, handed to its tasks: a task gets the device whose address Spark's
- * resource scheduling gave it, or without one the device with the fewest tasks, so that slots take the
- * devices in turn.
+ * The devices of this process, handed to its tasks. A task gets the device whose address Spark's
+ * resource scheduling gave it, and shares it with as many as Spark lets. Where Spark schedules no
+ * GPUs, slots take the devices in turn, one task a device, since a task's cache may fill the memory
+ * and its batch fills the rest; more tasks wait.
  */
 final class DevicePool {
+  private static final long WAIT_MILLIS = 500;
+
   /** Spark's name for the resource, as in {@code spark.task.resource.gpu.amount}. */
   static final String RESOURCE = "gpu";
 
   private final List<String> uuids;
-  private final int first;
   private final int[] tasks;
+  private int next;
 
   /**
    * @param uuids of the devices, by ordinal
-   * @param first which device comes first among equals; executors of one host that are scheduled
+   * @param first which device comes first; executors of one host that are scheduled
    *     without resources should not all begin with the same
    */
   DevicePool(List<String> uuids, int first) {
     this.uuids = List.copyOf(uuids);
-    this.first = first;
+    this.next = first;
     this.tasks = new int[uuids.size()];
   }
 
@@ -40,28 +45,38 @@ final class DevicePool {
   /**
    * @param addresses Spark's, of which the first is used: an ordinal among the devices that
    *     CUDA_VISIBLE_DEVICES shows, or a UUID
+   * @param waiting called now and then while there is none to be had; throws to give up
    * @return an ordinal, to be given back
    * @throws UserException for an address that no device of this process has
    */
-  synchronized int take(List<String> addresses) {
-    int ordinal = addresses.isEmpty() ? leastUsed() : ordinal(addresses.get(0));
+  synchronized int take(List<String> addresses, Runnable waiting) {
+    int ordinal = addresses.isEmpty() ? awaitFree(waiting) : ordinal(addresses.get(0));
     tasks[ordinal]++;
     return ordinal;
   }
 
   synchronized void giveBack(int ordinal) {
     tasks[ordinal]--;
+    notifyAll();
   }
 
-  private int leastUsed() {
-    int best = Math.floorMod(first, tasks.length);
-    for (int i = 1; i < tasks.length; i++) {
-      int candidate = Math.floorMod(first + i, tasks.length);
-      if (tasks[candidate] < tasks[best]) {
-        best = candidate;
+  private int awaitFree(Runnable waiting) {
+    while (true) {
+      for (int i = 0; i < tasks.length; i++) {
+        int candidate = Math.floorMod(next + i, tasks.length);
+        if (tasks[candidate] == 0) {
+          next = candidate + 1;
+          return candidate;
+        }
+      }
+      waiting.run();
+      try {
+        wait(WAIT_MILLIS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new CancellationException("interrupted while waiting for a device");
       }
     }
-    return best;
   }
 
   private int ordinal(String address) {
@@ -82,6 +97,6 @@ final class DevicePool {
   }
 
   private static String plain(String uuid) {
-    return uuid.replaceFirst("^GPU-", "").toLowerCase(java.util.Locale.ROOT);
+    return uuid.replaceFirst("^GPU-", "").toLowerCase(Locale.ROOT);
   }
 }

@@ -6,12 +6,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import org.apache.spark.SparkEnv;
+import org.apache.spark.TaskContext;
 
 /** What this process can compute on, found out when first asked, and which tasks are where. */
 final class Devices {
   private final Function<BackendChoice, Placement> placing;
   private final Map<BackendChoice, Placement> placements = new EnumMap<>(BackendChoice.class);
-  private DevicePool pool;
+  private volatile DevicePool pool;
 
   Devices() {
     this(Placement::of);
@@ -22,27 +23,42 @@ final class Devices {
   }
 
   /**
-   * A place for a task, to be given back.
+   * A place for a task, to be given back; waits for one where Spark schedules no GPUs.
    *
    * @param addresses of GPUs that Spark gave the task
    * @throws io.rollcall.engine.UserException when there is no device where one was asked for
    */
-  synchronized Place take(BackendChoice choice, List<String> addresses) {
-    Placement placement = placements.computeIfAbsent(choice, placing);
-    if (placement.devices().isEmpty()) {
-      return Place.CPU;
+  Place take(BackendChoice choice, List<String> addresses) {
+    Placement placement = placement(choice);
+    return placement.devices().isEmpty()
+        ? Place.CPU
+        : new Place(
+            placement.backend(), pool(placement).take(addresses, Devices::stopIfTaskIsKilled));
+  }
+
+  void giveBack(Place place) {
+    if (place.onDevice()) {
+      pool.giveBack(place.ordinal());
     }
+  }
+
+  /** @throws io.rollcall.engine.UserException when there is no device where one was asked for */
+  synchronized Placement placement(BackendChoice choice) {
+    return placements.computeIfAbsent(choice, placing);
+  }
+
+  private synchronized DevicePool pool(Placement placement) {
     if (pool == null) {
       pool =
           new DevicePool(
               placement.devices().stream().map(CudaDevice::uuid).toList(), executorNumber());
     }
-    return new Place(placement.backend(), pool.take(addresses));
+    return pool;
   }
 
-  synchronized void giveBack(Place place) {
-    if (place.onDevice()) {
-      pool.giveBack(place.ordinal());
+  private static void stopIfTaskIsKilled() {
+    if (TaskContext.get() != null) {
+      TaskContext.get().killTaskIfInterrupted();
     }
   }
 

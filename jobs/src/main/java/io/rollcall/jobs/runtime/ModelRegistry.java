@@ -153,12 +153,12 @@ public final class ModelRegistry implements AutoCloseable {
   }
 
   /**
-   * Finds out whether the model can be placed in this process at all, before anything is done for it.
+   * Devices that the model's tasks can have in this process; 0 where they compute on the CPU.
    *
    * @throws io.rollcall.engine.UserException when there is no device where one was asked for
    */
-  public void requirePlace(ModelSource source) {
-    devices.giveBack(devices.take(source.backend(), List.of()));
+  public int devices(ModelSource source) {
+    return devices.placement(source.backend()).devices().size();
   }
 
   private Entry use(Key key, ModelFiles checkpoint, Loader loader) {

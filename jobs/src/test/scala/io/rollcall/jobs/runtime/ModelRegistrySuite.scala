@@ -73,10 +73,10 @@ class ModelRegistrySuite extends AnyFunSuite {
 
   test("a model whose device faulted is closed by its last user and loaded anew for the next") {
     val fixture = new Fixture(1)
-    val first = fixture.acquire(onDevice)
-    val second = fixture.acquire(onDevice)
+    val first = fixture.acquire(onDevice, "0")
+    val second = fixture.acquire(onDevice, "0")
     fake(first).faulted = true
-    val third = fixture.acquire(onDevice)
+    val third = fixture.acquire(onDevice, "0")
     assert(third.model ne first.model)
     assert(fixture.loads.get() == 2)
     first.close()

@@ -1,5 +1,6 @@
 package io.rollcall.jobs.runtime
 
+import java.util.concurrent.{CountDownLatch, FutureTask, TimeUnit}
 import java.util.{List => JavaList}
 
 import scala.jdk.CollectionConverters._
@@ -32,22 +33,37 @@ class PlacementSuite extends AnyFunSuite {
     assert(mixed.contains("device 1") && mixed.contains("CUDA_VISIBLE_DEVICES"))
   }
 
-  test("tasks without addresses take the devices in turn and leave room behind") {
+  private val none = JavaList.of[String]()
+  private val giveUp: Runnable = () => throw new IllegalStateException("no device is free")
+
+  test("tasks without addresses take the devices in turn, one task a device") {
     val pool = new DevicePool(JavaList.of("GPU-a", "GPU-b", "GPU-c"), 1)
-    val none = JavaList.of[String]()
-    assert(Seq.fill(5)(pool.take(none)) == Seq(1, 2, 0, 1, 2))
+    assert(Seq.fill(3)(pool.take(none, giveUp)) == Seq(1, 2, 0))
+    intercept[IllegalStateException](pool.take(none, giveUp))
     pool.giveBack(2)
-    pool.giveBack(2)
-    assert(pool.take(none) == 2)
+    assert(pool.take(none, giveUp) == 2)
+  }
+
+  test("a task waits for a device until another gives it back") {
+    val pool = new DevicePool(JavaList.of("GPU-a", "GPU-b"), 0)
+    Seq.fill(2)(pool.take(none, giveUp))
+    val waits = new CountDownLatch(1)
+    val waiting = new FutureTask[Int](() => pool.take(none, () => waits.countDown()))
+    new Thread(waiting).start()
+    waits.await()
+    assert(!waiting.isDone)
+    pool.giveBack(1)
+    assert(waiting.get(10, TimeUnit.SECONDS) == 1)
   }
 
   test("an address is an ordinal or a UUID; another is refused by name") {
     val pool = new DevicePool(JavaList.of("GPU-aa01", "GPU-bb02"), 0)
-    assert(pool.take(JavaList.of("1")) == 1)
-    assert(pool.take(JavaList.of("0", "1")) == 0)
-    assert(pool.take(JavaList.of("GPU-BB02")) == 1)
-    assert(pool.take(JavaList.of("bb02")) == 1)
-    val unknown = intercept[UserException](pool.take(JavaList.of("2"))).getMessage
+    assert(pool.take(JavaList.of("1"), giveUp) == 1)
+    assert(pool.take(JavaList.of("0", "1"), giveUp) == 0)
+    assert(pool.take(JavaList.of("0"), giveUp) == 0)
+    assert(pool.take(JavaList.of("GPU-BB02"), giveUp) == 1)
+    assert(pool.take(JavaList.of("bb02"), giveUp) == 1)
+    val unknown = intercept[UserException](pool.take(JavaList.of("2"), giveUp)).getMessage
     assert(unknown.contains("'2'") && unknown.contains("0, 1"))
   }
 }
