@@ -3,8 +3,9 @@
     python make_parity_fixture.py MODEL_DIR OUT_DIR
 
 MODEL_DIR is the built-in model's checkpoint directory. Writes OUT_DIR/summarizer-20m.json (greedy
-answers and logits of a dozen prompts) and OUT_DIR/tiny-llama3, a checkpoint of random weights with
-scaled rotary embeddings and a head of its own, with OUT_DIR/tiny-llama3.json, its logits.
+answers and logits of a dozen prompts) and two checkpoints of random weights with scaled rotary
+embeddings and a head of its own, each with a .json of its logits: OUT_DIR/tiny-llama3, and
+OUT_DIR/tiny-device in a shape that a device computes with.
 """
 
 import json
@@ -70,22 +71,22 @@ def built_in(model_dir):
 
 
 @torch.no_grad()
-def tiny(out):
+def tiny(out, **shape):
     torch.manual_seed(11)
     config = LlamaConfig(
-        vocab_size=131, hidden_size=48, intermediate_size=112, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, head_dim=16, max_position_embeddings=128,
+        **shape, vocab_size=131, num_hidden_layers=2, max_position_embeddings=128,
         rms_norm_eps=1e-6, tie_word_embeddings=False, hidden_act="silu", initializer_range=0.2,
         bos_token_id=1, eos_token_id=[2, 3], pad_token_id=0,
         rope_parameters=dict(
             rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0,
             high_freq_factor=4.0, original_max_position_embeddings=32))
     model = LlamaForCausalLM(config).to(torch.bfloat16).eval()
-    model.save_pretrained(out / "tiny-llama3")
-    model = LlamaForCausalLM.from_pretrained(out / "tiny-llama3", dtype=torch.float32).eval()
+    model.save_pretrained(out)
+    model = LlamaForCausalLM.from_pretrained(out, dtype=torch.float32).eval()
     tokens = torch.randint(4, 131, (1, 100), generator=torch.Generator().manual_seed(5))
     logits = model(tokens).logits[0]
-    return dict(tokens=tokens[0].tolist(), logits=[rows(row) for row in logits])
+    fixture = dict(tokens=tokens[0].tolist(), logits=[rows(row) for row in logits])
+    out.with_suffix(".json").write_text(json.dumps(fixture))
 
 
 if __name__ == "__main__":
@@ -93,4 +94,7 @@ if __name__ == "__main__":
     out = Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
     (out / "summarizer-20m.json").write_text(json.dumps(built_in(sys.argv[1]), ensure_ascii=False))
-    (out / "tiny-llama3.json").write_text(json.dumps(tiny(out)))
+    tiny(out / "tiny-llama3", hidden_size=48, intermediate_size=112, num_attention_heads=4,
+         num_key_value_heads=2, head_dim=16)
+    tiny(out / "tiny-device", hidden_size=64, intermediate_size=128, num_attention_heads=2,
+         num_key_value_heads=1, head_dim=64)

@@ -14,6 +14,16 @@ object Documents {
 
   def json(name: String): JsonNode = mapper.readTree(Files.readString(resource(name)))
 
+  /** A checkpoint of the parity fixture with the built-in model's tokenizer: a model is loaded with one. */
+  def tinyCheckpoint(name: String): Path = {
+    val directory = Files.createTempDirectory("tiny")
+    val tokenizer = Seq("tokenizer.json", "tokenizer_config.json")
+      .map(file => resource(s"io/rollcall/models/summarizer-20m/$file"))
+    val all = Files.list(resource(s"parity/$name")).iterator.asScala.toSeq ++ tokenizer
+    all.foreach(file => Files.copy(file, directory.resolve(file.getFileName.toString)))
+    directory
+  }
+
   val all: Seq[String] =
     json("parity/summarizer-20m.json").elements.asScala.map(_.get("document").asText).toSeq
 

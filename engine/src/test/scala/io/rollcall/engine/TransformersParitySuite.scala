@@ -51,16 +51,6 @@ class TransformersParitySuite extends AnyFunSuite with BeforeAndAfterAll {
     } finally runner.close()
   }
 
-  /** A copy of the checkpoint with the built-in model's tokenizer, since a model is loaded with one. */
-  private def withTokenizer(checkpoint: Path): Path = {
-    val directory = Files.createTempDirectory("tiny")
-    val tokenizer = Seq("tokenizer.json", "tokenizer_config.json")
-      .map(name => Documents.resource(s"io/rollcall/models/summarizer-20m/$name"))
-    val all = Files.list(checkpoint).iterator.asScala.toSeq ++ tokenizer
-    all.foreach(file => Files.copy(file, directory.resolve(file.getFileName.toString)))
-    directory
-  }
-
   private def ints(node: JsonNode): Seq[Int] = node.elements.asScala.map(_.asInt).toSeq
 
   test("prompts of the fixture get transformers' tokens, logits and greedy text") {
@@ -84,15 +74,15 @@ class TransformersParitySuite extends AnyFunSuite with BeforeAndAfterAll {
     } finally generator.close()
   }
 
-  test("a checkpoint with scaled rotary embeddings and an untied head gets transformers' logits") {
-    val directory = Documents.resource("parity/tiny-llama3")
-    val expected = Documents.json("parity/tiny-llama3.json")
-    val tiny = CpuModel.load(ModelFiles.directory(withTokenizer(directory)), WeightType.BF16)
-    val tokens = ints(expected.get("tokens"))
-    val logits = prefill(tiny, tokens, everyToken = true)
-    for ((row, i) <- expected.get("logits").elements.asScala.zipWithIndex)
-      assertLogits(logits, i * tiny.config.vocabulary, row, s"position $i")
-  }
+  for (name <- Seq("tiny-llama3", "tiny-device"))
+    test(s"$name, with scaled rotary embeddings and an untied head, gets transformers' logits") {
+      val expected = Documents.json(s"parity/$name.json")
+      val tiny = CpuModel.load(ModelFiles.directory(Documents.tinyCheckpoint(name)), WeightType.BF16)
+      val tokens = ints(expected.get("tokens"))
+      val logits = prefill(tiny, tokens, everyToken = true)
+      for ((row, i) <- expected.get("logits").elements.asScala.zipWithIndex)
+        assertLogits(logits, i * tiny.config.vocabulary, row, s"position $i")
+    }
 
   test("at least 99 % of a thousand documents get transformers' greedy answer") {
     val file: Path = Paths.get(System.getProperty("rollcall.root", "."))

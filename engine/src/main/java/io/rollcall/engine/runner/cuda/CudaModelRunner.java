@@ -6,11 +6,9 @@ import io.rollcall.engine.runner.DecodeSequence;
 import io.rollcall.engine.runner.DecodeStep;
 import io.rollcall.engine.runner.ModelRunner;
 import io.rollcall.engine.runner.RunnerOptions;
-import io.rollcall.engine.runner.StepRecord;
 import io.rollcall.engine.runner.TokenBatch;
 import io.rollcall.engine.sampling.RandomStream;
 import io.rollcall.engine.sparsity.BatchBuckets;
-import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.statistics.SparsityCounters;
 import io.rollcall.kernels.cuda.CudaDevice;
@@ -18,8 +16,6 @@ import io.rollcall.kernels.cuda.DecodeFeedForward;
 import io.rollcall.kernels.cuda.DeviceMemoryException;
 import io.rollcall.kernels.cuda.PinnedBuffer;
 import io.rollcall.kernels.cuda.StepState;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /** The model on a CUDA device. */
@@ -34,13 +30,12 @@ public final class CudaModelRunner implements ModelRunner {
 
   private final DeviceModel model;
   private final ModelConfig config;
-  private final SparsityPlan plan;
-  private final FeedForwardCost cost;
   private final Allocations held;
   private final RunnerState state;
   private final PrefillPass prefill;
   private final DecodeSteps decode;
   private final ScoreDownload scores;
+  private final StepOutcomes outcomes;
   private final boolean greedy;
   /** Most rows of a step, padding included. */
   private final int rows;
@@ -59,10 +54,9 @@ public final class CudaModelRunner implements ModelRunner {
       Observation observation,
       Allocations held) {
     this.model = model;
-    this.plan = plan;
     this.held = held;
     config = model.config();
-    cost = model.cost();
+    outcomes = new StepOutcomes(config, plan, model.cost());
     greedy = options.sampling().temperature() == 0;
     steps = observation != null ? 1 : stepsPerCall(model.weights().bytes());
     rows = BatchBuckets.largest(BatchBuckets.of(options.slots()));
@@ -80,6 +74,7 @@ public final class CudaModelRunner implements ModelRunner {
     decode = new DecodeSteps(state, feedForward, rule, rows, steps);
     prefill = new PrefillPass(state);
     scores = observation == null ? null : new ScoreDownload(state, feedForward, observation, rows);
+    state.allocatePages();
     state.stream.synchronize();
   }
 
@@ -133,12 +128,12 @@ public final class CudaModelRunner implements ModelRunner {
 
   @Override
   public boolean reserve(int slot, int positions) {
-    return state.pages.reserve(slot, positions);
+    return state.pages().reserve(slot, positions);
   }
 
   @Override
   public void release(int slot) {
-    state.pages.release(slot);
+    state.pages().release(slot);
   }
 
   @Override
@@ -148,7 +143,7 @@ public final class CudaModelRunner implements ModelRunner {
       return new int[0];
     }
     requireReserved(batch);
-    state.pages.flush(state.stream);
+    state.pages().flush(state.stream);
     prefill.run(batch);
     logits = wanted > rows ? new float[Math.multiplyExact(wanted, config.vocabulary())] : null;
     logitRows = wanted;
@@ -187,9 +182,9 @@ public final class CudaModelRunner implements ModelRunner {
   }
 
   private void requireReserved(int slot, int positions) {
-    if (positions > state.pages.reserved(slot)) {
+    if (positions > state.pages().reserved(slot)) {
       throw new IllegalStateException(
-          positions + " positions in slot " + slot + ", of which " + state.pages.reserved(slot)
+          positions + " positions in slot " + slot + ", of which " + state.pages().reserved(slot)
               + " are reserved");
     }
   }
@@ -206,7 +201,7 @@ public final class CudaModelRunner implements ModelRunner {
     for (DecodeSequence s : sequences) {
       requireReserved(s.slot(), s.position() + Math.min(wanted, s.remaining()));
     }
-    state.pages.flush(state.stream);
+    state.pages().flush(state.stream);
     state.send(
         step -> {
           for (int b = 0; b < n; b++) {
@@ -226,50 +221,7 @@ public final class CudaModelRunner implements ModelRunner {
     int[] tokens = state.awaitTokens(wanted);
     logits = null;
     logitRows = n;
-    return outcomes(n, wanted, tokens, decode.records(wanted), counters);
-  }
-
-  private List<DecodeStep> outcomes(
-      int n, int wanted, int[] tokens, int[] records, SparsityCounters counters) {
-    List<DecodeStep> outcomes = new ArrayList<>();
-    for (int step = 0; step < wanted; step++) {
-      int at = step * StepState.MAX_BATCH;
-      int[] sampled = Arrays.copyOfRange(tokens, at, at + n);
-      int active = (int) Arrays.stream(sampled).filter(token -> token != DecodeStep.NONE).count();
-      if (active == 0) {
-        break;
-      }
-      StepRecord record = new StepRecord(counters, n, active);
-      for (int layer = 0; layer < config.layers(); layer++) {
-        if (plan.method().sparse()) {
-          sparse(record, layer, records, (step * config.layers() + layer) * StepState.RECORD_STRIDE);
-        } else {
-          dense(record, layer, sampled);
-        }
-      }
-      outcomes.add(record.finish(sampled));
-    }
-    return outcomes;
-  }
-
-  private void sparse(StepRecord record, int layer, int[] records, int at) {
-    int union = records[at];
-    boolean dense = records[at + 1] != 0;
-    int read = dense ? config.intermediateSize() : union;
-    record.layer(
-        layer,
-        records,
-        at + 2,
-        union,
-        dense,
-        cost.read(plan.method(), read, plan.profile().predictorRank()));
-  }
-
-  private void dense(StepRecord record, int layer, int[] sampled) {
-    int f = config.intermediateSize();
-    int[] called =
-        Arrays.stream(sampled).map(token -> token == DecodeStep.NONE ? 0 : f).toArray();
-    record.layer(layer, called, 0, f, false, cost.dense());
+    return outcomes.of(n, wanted, tokens, decode.records(wanted), counters);
   }
 
   @Override

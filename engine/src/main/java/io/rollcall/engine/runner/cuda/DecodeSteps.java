@@ -11,7 +11,6 @@ import io.rollcall.kernels.cuda.Elementwise;
 import io.rollcall.kernels.cuda.PinnedBuffer;
 import io.rollcall.kernels.cuda.StepState;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * Decode steps: what one puts on the stream, and the graphs that replay it, one a batch bucket. Which
@@ -23,7 +22,6 @@ final class DecodeSteps {
   private final DecodeFeedForward feedForward;
   private final DecodeFeedForward.Rule rule;
   private final List<DecodeFeedForward.Layer> feedForwardLayers;
-  private final List<DecodeProducts.Heads> heads;
   private final CudaGraph[] graphs;
   private final DeviceBuffer hidden;
   private final DeviceBuffer x;
@@ -69,7 +67,6 @@ final class DecodeSteps {
         (long) steps * config.layers() * StepState.RECORD_STRIDE * Integer.BYTES;
     records = held.device("step records", recordBytes);
     hostRecords = held.pinned(recordBytes);
-    heads = IntStream.range(0, config.layers()).mapToObj(this::heads).toList();
   }
 
   private long sumBytes(int mostRows) {
@@ -92,10 +89,10 @@ final class DecodeSteps {
         config.headSize(),
         runner.rotation.cosines(),
         runner.rotation.sines(),
-        runner.pages.table(),
-        runner.pages.shape().maxPages(),
-        runner.pages.keys(layer),
-        runner.pages.values(layer),
+        runner.pages().table(),
+        runner.pages().shape().maxPages(),
+        runner.pages().keys(layer),
+        runner.pages().values(layer),
         queries);
   }
 
@@ -154,9 +151,9 @@ final class DecodeSteps {
     for (int layer = 0; layer < layers.size(); layer++) {
       DeviceLayer w = layers.get(layer);
       runner.products.queryKeyValue(
-          runner.stream, w.queryKeyValue(), x, rows, runner.state(), heads.get(layer));
+          runner.stream, w.queryKeyValue(), x, rows, runner.state(), heads(layer));
       runner.attention.decode(
-          runner.stream, runner.pages, layer, runner.state(), rows, queries, attended,
+          runner.stream, runner.pages(), layer, runner.state(), rows, queries, attended,
           attentionScratch);
       runner.products.projectSplit(runner.stream, w.output(), attended, rows, sums);
       normalise(outputSplits(rows), runner.norm(w.feedForwardNorm()), rows);

@@ -20,6 +20,7 @@ import io.rollcall.kernels.cuda.CudaDevice;
 import io.rollcall.kernels.cuda.CudaException;
 import io.rollcall.kernels.cuda.DeviceFaultException;
 import io.rollcall.kernels.cuda.DeviceMemoryException;
+import java.util.Locale;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -98,7 +99,7 @@ public final class DeviceModel implements LoadedModel {
     long free = context.freeBytes();
     if (needed > free) {
       throw new DeviceMemoryException(
-          "its weights in " + layout.feedForward().toString().toLowerCase(java.util.Locale.ROOT),
+          "its weights in " + layout.feedForward().toString().toLowerCase(Locale.ROOT),
           needed,
           free,
           context.device().memoryBytes());

@@ -28,7 +28,6 @@ final class RunnerState {
   final Attention.Rotation rotation;
   final DecodeProducts products;
   final DeviceBuffer logits;
-  final KeyValuePages pages;
   private final Sampling sampling;
   private final DeviceBuffer endTokens;
   private final DeviceBuffer state;
@@ -36,11 +35,11 @@ final class RunnerState {
   private final PinnedBuffer hostState;
   private final PinnedBuffer hostTokens;
   private final StepState view;
+  private KeyValuePages pages;
 
   /**
    * @param rows most of a decode step, padding included
    * @param steps most of a call
-   * @throws UserException when the pool of keys and values has no room for one sequence
    */
   RunnerState(DeviceModel model, RunnerOptions options, Allocations held, int rows, int steps) {
     this.model = model;
@@ -57,9 +56,7 @@ final class RunnerState {
             Uploads.floats(held, stream, "rotary table", config.rope().cos(options.context())),
             Uploads.floats(held, stream, "rotary table", config.rope().sin(options.context())));
     int mostRows =
-        Math.max(
-            Math.max(config.vocabulary(), model.layout().queryKeyValueRows()),
-            2 * config.intermediateSize());
+        Math.max(model.layout().queryKeyValueRows(), 2 * config.intermediateSize());
     products = held.keep(new DecodeProducts(context, mostRows, rows));
     logits = held.device("logits", (long) StepState.MAX_BATCH * config.vocabulary() * Float.BYTES);
     sampling =
@@ -78,7 +75,19 @@ final class RunnerState {
     hostState = held.pinned(StepState.BYTES);
     hostTokens = held.pinned(tokenBytes);
     view = new StepState(hostState);
+  }
+
+  /**
+   * Takes the pool of keys and values; when everything else is there, since it may take what is left.
+   *
+   * @throws UserException when there is no room for one sequence
+   */
+  void allocatePages() {
     pages = held.keep(KeyValuePool.allocate(model, options));
+  }
+
+  KeyValuePages pages() {
+    return pages;
   }
 
   Elementwise.Norm norm(DeviceBuffer weight) {

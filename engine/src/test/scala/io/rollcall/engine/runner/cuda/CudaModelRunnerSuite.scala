@@ -300,6 +300,25 @@ class CudaModelRunnerSuite extends AnyFunSuite {
     })
   }
 
+  test("a checkpoint that transformers saved has its logits at every position") {
+    onDevice {
+      val expected = Documents.json("parity/tiny-device.json")
+      val tokens = expected.get("tokens").elements.asScala.map(_.asInt).toSeq
+      val model = Backends.load(
+        ModelFiles.directory(Documents.tinyCheckpoint("tiny-device")), WeightType.BF16, Backend.CUDA,
+        CudaDevice.all.get(0).ordinal)
+      try using(model.runner(SparsityPlan.dense(model.digest), RunnerOptions.greedy(8, 128, 1))) { runner =>
+        assert(runner.reserve(0, tokens.size))
+        val batch = new TokenBatch(tokens.size)
+        for ((t, i) <- tokens.zipWithIndex) batch.addLast(t, i, 0, stream)
+        runner.prefill(batch)
+        val pairs = for ((row, i) <- expected.get("logits").elements.asScala.toSeq.zipWithIndex; p <- row.elements.asScala)
+          yield (runner.logits()(i * model.config.vocabulary + p.get(0).asInt), p.get(1).asDouble.toFloat)
+        assertNear(pairs.map(_._1).toArray, pairs.map(_._2).toArray, pairs.size, 0.03, "all positions")
+      } finally model.close()
+    }
+  }
+
   test("at least 97 % of the greedy answers to 200 documents are the CPU engine's") {
     val file: Path = Paths.get(System.getProperty("rollcall.root", "."))
       .resolve("../shared/data/summaries-test.jsonl.xz")
