@@ -4,6 +4,7 @@ import java.nio.file.{Files, Path}
 
 import scala.jdk.CollectionConverters._
 
+import com.fasterxml.jackson.databind.ObjectMapper
 import org.scalatest.funsuite.AnyFunSuite
 
 import io.rollcall.engine.checkpoint.ModelFiles
@@ -19,17 +20,16 @@ import io.rollcall.kernels.cuda.CudaDevice
  * -Drollcall.random-llama=DIRECTORY.
  */
 class RandomLlamaParitySuite extends AnyFunSuite {
-  private val directory: Path =
+  private lazy val directory: Path =
     Option(System.getProperty("rollcall.random-llama")).filter(_.nonEmpty).map(Path.of(_))
       .getOrElse(Documents.resource("parity/random-llama"))
-  private val expected =
-    new com.fasterxml.jackson.databind.ObjectMapper().readTree(directory.resolve("logits.json").toFile)
+  private lazy val expected = new ObjectMapper().readTree(Files.readString(directory.resolve("logits.json")))
 
   private def load(backend: Backend): LoadedModel = {
     val copy = Files.createTempDirectory("random-llama")
     val tokenizer = Seq("tokenizer.json", "tokenizer_config.json")
       .map(name => Documents.resource(s"io/rollcall/models/summarizer-20m/$name"))
-    val checkpoint = Files.list(directory).iterator.asScala.filterNot(_.endsWith("logits.json")).toSeq
+    val checkpoint = Files.list(directory).iterator.asScala.filterNot(_.getFileName.toString == "logits.json").toSeq
     (checkpoint ++ tokenizer).foreach(file => Files.copy(file, copy.resolve(file.getFileName.toString)))
     Backends.load(ModelFiles.directory(copy), WeightType.BF16, backend, 0)
   }
