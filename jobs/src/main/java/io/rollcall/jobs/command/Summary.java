@@ -35,6 +35,10 @@ final class Summary {
           totals.unionDensity(),
           100.0 * (totals.bytesDense() - totals.bytesRead()) / totals.bytesDense());
     }
+    totals.devices()
+        .forEach(
+            device ->
+                line(text, "\nOn %s, weights %s, %,d tasks", device.name(), device.weights(), device.tasks()));
     line(text, "\nTables: %1$s/generations, %1$s/sparsity; record: %1$s/runs/%2$s.json",
         result.output(), result.runId());
     if (result.warning() != null) {
