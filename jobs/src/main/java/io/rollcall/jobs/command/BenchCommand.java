@@ -113,6 +113,7 @@ final class BenchCommand implements Callable<Integer> {
           ModelRegistry.process().acquire(source, List.of(), new Configuration())) {
         printed += new Benchmark(lease.model(), options, threads).run(BenchCommand::print);
       }
+      ModelRegistry.process().close(); // the next precision is another copy of the weights
     }
     System.err.println(printed + " configurations measured with " + threads + " threads");
     return 0;
