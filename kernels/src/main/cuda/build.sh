@@ -153,7 +153,7 @@ case ${1:-} in
     # what is there, for CudaContext to load
     mkdir -p "$classes"
     {
-      cat "$fatbins"/*.digest 2>/dev/null | sed -n 's/^nvcc /# nvcc /p' | sort -uV | tail -1
+      { cat "$fatbins"/*.digest 2>/dev/null || true; } | sed -n 's/^nvcc /# nvcc /p' | sort -uV | tail -1
       for name in ${names[@]+"${names[@]}"}; do
         [[ ! -f $fatbins/$name.fatbin ]] || echo "$name"
       done

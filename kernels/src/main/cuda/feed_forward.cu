@@ -8,8 +8,8 @@
 //   oracle      both matrices over all rows as scores, and their union
 //
 // Shapes: x bf16 [batch x d]; weights [f x d] as weights.cuh has them; scores f32 [f x kBatch];
-// union bits [f / 32]; coefficients bf16 [rank x kBatch], rank counting the union's rows in ascending
-// order. kBatch is the tile (8, 16, 32, 64) that holds `batch` sequences.
+// union bits [f / 32]; coefficients bf16 [f x kBatch], written for the rows worked through. kBatch is the
+// tile (8, 16, 32, 64) that holds `batch` sequences.
 //
 // Bytes: the weight rows named above, once; the rest stays in L2.
 
@@ -168,7 +168,7 @@ __device__ void gathered_of(const void* elements, const uint16_t* scales, const 
       const bool used = (active >> (b + h) & 1) && (!own || calls.called(of, scale, threshold));
       s[h] = used ? (activation == kNoActivation ? product_sum : activate(activation, product_sum)) * of : 0;
     }
-    reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(first) * kBatch)[i] = pack_bf16(s[0], s[1]);
+    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(row) * kBatch + b) = pack_bf16(s[0], s[1]);
   }
 }
 
@@ -216,7 +216,7 @@ __device__ void gate_up_of(const void* elements, const uint16_t* scales, const b
       }
       s[h] = used ? activate(activation, *gate) * gate[kNeurons * Tile::kOutStride] : 0;
     }
-    reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(first) * kBatch)[i] = pack_bf16(s[0], s[1]);
+    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(list[r]) * kBatch + b) = pack_bf16(s[0], s[1]);
   }
 }
 

@@ -21,8 +21,9 @@ struct RowTile {
   static constexpr int kBatch = kBatchTile;
   static constexpr int kWarps = 4;
   static constexpr int kThreads = kWarps * kWarp;
-  // two 16-row tiles a warp at batch 64: halves what the warps read of x from shared memory
-  static constexpr int kTiles = kBatch >= 64 ? 2 : 1;
+  // two 16-row tiles a warp at large batches: halves what blocks read of x from L2, and warps from shared
+  // memory
+  static constexpr int kTiles = kBatch >= 32 ? 2 : 1;
   static constexpr int kRows = kWarps * 16 * kTiles;
   static constexpr int kBatchTiles = kBatch / 8;
   static constexpr int kColumns = Weights::kStepColumns;
@@ -45,14 +46,14 @@ struct RowTile {
   const char* elements_;
   const uint16_t* scales_;
   const bf16* x_;
-  int columns_, batch_, first_step_, steps_;
+  int columns_, batch_, first_step_, steps_, rotation_;
   float sums[kTiles][kBatchTiles][4];
 
   // x is [batch x columns]; steps of the row, from first_step on, are this block's.
   __device__ RowTile(char* ring, const void* elements, const uint16_t* scales, const bf16* x, int columns, int batch,
                      int first_step, int steps)
       : ring_(ring), elements_(static_cast<const char*>(elements)), scales_(scales), x_(x), columns_(columns),
-        batch_(batch), first_step_(first_step), steps_(steps) {
+        batch_(batch), first_step_(first_step), steps_(steps), rotation_(steps > 0 ? blockIdx.x * 7 % steps : 0) {
 #pragma unroll
     for (int i = 0; i < kTiles; i++)
 #pragma unroll
@@ -163,12 +164,19 @@ struct RowTile {
   }
 
  private:
+  // Blocks begin at different columns: all of them asking for the same lines of x at once would queue at
+  // a few slices of L2.
+  __device__ int step_of(int s) const {
+    const int rotated = s + rotation_;
+    return first_step_ + (rotated < steps_ ? rotated : rotated - steps_);
+  }
+
   __device__ char* stage(int s) const { return const_cast<char*>(ring_) + s % kStages * kStageBytes; }
 
   template <class Row>
   __device__ void copy_weights(const Row& row, int s, int row_bytes) {
     const int chunk = threadIdx.x % 8, first = threadIdx.x / 8;
-    const int at = (first_step_ + s) * 128;
+    const int at = step_of(s) * 128;
     char* to = stage(s) + first * 128 + (chunk ^ (first & 7)) * 16;
     const bool valid = at + chunk * 16 < row_bytes;
 #pragma unroll
@@ -179,7 +187,7 @@ struct RowTile {
       const int groups = columns_ / 32;
       for (int i = threadIdx.x; i < kRows * kWords; i += kThreads) {
         const int r = i / kWords, word = i % kWords;
-        const int group = ((first_step_ + s) * kScaleRowBytes + word * 4) / 2;
+        const int group = (step_of(s) * kScaleRowBytes + word * 4) / 2;
         const bool inside = group < groups;
         copy_async4_or_zero(scales + i * 4, scales_ + static_cast<size_t>(row(r)) * groups + (inside ? group : 0), inside);
       }
@@ -197,7 +205,7 @@ struct RowTile {
   __device__ void copy_x(int s) {
     constexpr int kChunks = kXRowBytes / 16;
     char* to = stage(s) + kWeightBytes;
-    const int from = (first_step_ + s) * kColumns;
+    const int from = step_of(s) * kColumns;
 #pragma unroll
     for (int i = threadIdx.x; i < kBatch * kChunks; i += kThreads) {
       const int b = i / kChunks, chunk = i % kChunks;

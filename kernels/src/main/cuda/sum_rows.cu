@@ -1,18 +1,17 @@
 // The down projection of a sparse feed-forward step: the sum of the union's rows, weighted,
 //
-//   y[b, c] = sum over ranks k of s[k, b] W_down[row(k), c]
+//   y[b, c] = sum over neurons i of the union of s[i, b] W_down[i, c]
 //
-// W_down [f x d] is the transposed down projection: a neuron's row is contiguous. s bf16
-// [ranks x kBatch]; y f32 [splits x batch x d], one summand a split, which the norm that follows adds
-// up in order. A block has 256 columns and a contiguous share of the ranks; its rows stream through a
-// ring of shared-memory stages of 8 KiB. Each of 8 warps multiplies 32 columns (as A, transposed) with
-// the batch.
+// W_down [f x d] is the transposed down projection: a neuron's row is contiguous. s bf16 [f x kBatch];
+// y f32 [splits x batch x d], one summand a split, which the norm that follows adds up in order. A block
+// has 256 columns and a range of the neurons, of which it finds the called ones by itself; their rows
+// stream through a ring of shared-memory stages of 8 KiB. Each of 8 warps multiplies 32 columns (as A,
+// transposed) with the batch.
 //
 // Bytes: the union's rows once; s and y stay in L2.
 
 #include "calls.cuh"
 #include "decode_kernels.cuh"
-#include "row_ranks.cuh"
 #include "weights.cuh"
 
 extern __shared__ __align__(128) char shared[];
@@ -37,8 +36,8 @@ struct ColumnTile {
   const char* elements;
   const uint16_t* scales;
   const bf16* s;
-  const int* list;  // rows of the block's ranks
-  int columns, first_column, first_rank, ranks;
+  const int* list;  // rows of the block, in ascending order
+  int columns, first_column, ranks;
   char* ring;
   float sums[2][kBatchTiles][4];
 
@@ -86,7 +85,7 @@ struct ColumnTile {
       const int k = c / kChunks, chunk = c % kChunks;
       const bool valid = i * kRows + k < ranks;
       copy_async16_or_zero(stage(i) + kWeightBytes + (k * kChunks + s_place(chunk, k)) * 16,
-                           s + (valid ? static_cast<size_t>(first_rank + i * kRows + k) * kBatch + chunk * 8 : 0), valid);
+                           s + (valid ? static_cast<size_t>(list[i * kRows + k]) * kBatch + chunk * 8 : 0), valid);
     }
   }
 
@@ -206,21 +205,50 @@ struct ColumnTile {
   }
 };
 
-// Ranks a block can have: its share of the largest f, at least.
-constexpr int kMostRanks = 4096;
+// The rows of [first, end) whose bit is set, or all of them where there are no bits; returns how many.
+// first is a multiple of 32. Whole block, ends with a barrier.
+__device__ int list_rows(const uint32_t* union_bits, int first, int end, int* list) {
+  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, warps = blockDim.x / kWarp;
+  if (union_bits == nullptr) {
+    for (int i = threadIdx.x; i < end - first; i += blockDim.x) list[i] = first + i;
+    __syncthreads();
+    return end - first;
+  }
+  const int words = divide_up(end - first, 32);
+  int before = 0;
+  for (int at = 0; at < words; at += kWarp) {
+    // every warp counts all words and lists its own
+    const uint32_t bits = at + lane < words ? __ldcg(union_bits + first / 32 + at + lane) : 0;
+    int upto = __popc(bits);
+#pragma unroll
+    for (int offset = 1; offset < kWarp; offset *= 2) {
+      const int below = __shfl_up_sync(kAllLanes, upto, offset);
+      if (lane >= offset) upto += below;
+    }
+    for (int w = warp; w < kWarp && at + w < words; w += warps) {
+      const uint32_t of = __shfl_sync(kAllLanes, bits, w);
+      const int start = before + __shfl_sync(kAllLanes, upto, w) - __popc(of);
+      if (of >> lane & 1) list[start + __popc(of & ((1u << lane) - 1))] = first + (at + w) * 32 + lane;
+    }
+    before += __shfl_sync(kAllLanes, upto, kWarp - 1);
+  }
+  __syncthreads();
+  return before;
+}
 
 template <Precision kPrecision, int kBatch>
 __device__ void sum_rows_of(const void* elements, const uint16_t* scales, const bf16* s, int rows, int columns,
-                            int batch, const StepState* state, const int* dense_from, const uint32_t* union_bits,
-                            float* y) {
+                            int batch, const StepState* state, const int* records, int layer, int layers,
+                            const uint32_t* union_bits, float* y) {
   using Tile = ColumnTile<kPrecision, kBatch>;
-  __shared__ int ranks_memory[RowRanks::kInts];
-  __shared__ int list[kMostRanks];
   depend_release();
   depend_wait();
-  const RowRanks ranks(ranks_memory, union_bits, rows, union_bits == nullptr ? 0 : dense_from[state->bucket]);
-  // shares in whole products of 16 ranks
-  const int each = divide_up(divide_up(ranks.count(), static_cast<int>(gridDim.y)), 16) * 16;
+  // a layer past its crossover has computed every row
+  if (union_bits != nullptr && records[(static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1] != 0)
+    union_bits = nullptr;
+  const int each = divide_up(divide_up(rows, static_cast<int>(gridDim.y)), 32) * 32;
+  const int first = min(static_cast<int>(blockIdx.y) * each, rows);
+  int* list = reinterpret_cast<int*>(shared + Tile::kStages * Tile::kStageBytes);
   Tile tile;
   tile.elements = static_cast<const char*>(elements);
   tile.scales = scales;
@@ -228,18 +256,17 @@ __device__ void sum_rows_of(const void* elements, const uint16_t* scales, const 
   tile.list = list;
   tile.columns = columns;
   tile.first_column = blockIdx.x * Tile::kColumns;
-  tile.first_rank = min(static_cast<int>(blockIdx.y) * each, ranks.count());
-  tile.ranks = min(each, ranks.count() - tile.first_rank);
+  tile.ranks = list_rows(union_bits, first, min(first + each, rows), list);
   tile.ring = shared;
-  ranks.list(tile.first_rank, tile.ranks, list);
   tile.run();
   tile.store(y + static_cast<size_t>(blockIdx.y) * batch * columns, batch);
 }
 
 }  // namespace
 
-// grid (columns / 256 rounded up, splits of the ranks): rows / splits rounded up to 16 must fit kMostRanks
+// grid (columns / 256 rounded up, splits of the rows); dynamic shared memory: the ring, and an int for
+// each row of a split, rows / splits rounded up to 32
 DECODE_KERNELS(sum_rows, 256, sum_rows_of,
                (const void* elements, const uint16_t* scales, const bf16* s, int rows, int columns, int batch,
-                const StepState* state, const int* dense_from, const uint32_t* union_bits, float* y),
-               (elements, scales, s, rows, columns, batch, state, dense_from, union_bits, y))
+                const StepState* state, const int* records, int layer, int layers, const uint32_t* union_bits, float* y),
+               (elements, scales, s, rows, columns, batch, state, records, layer, layers, union_bits, y))

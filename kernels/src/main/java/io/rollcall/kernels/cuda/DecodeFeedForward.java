@@ -55,12 +55,19 @@ public final class DecodeFeedForward implements AutoCloseable {
    * @param mostRows rows of a budget, or f for none
    * @param thresholds f32 [buckets x layers]
    * @param denseFrom int [buckets], union rows from which a layer runs dense; more than f for never
+   * @param crosses [buckets] whether denseFrom is at most f; where it is not, calls and the products
+   *     that follow them need not wait for the whole union
    */
   public record Rule(
-      Scores scores, boolean own, int mostRows, DeviceBuffer thresholds, DeviceBuffer denseFrom) {
+      Scores scores,
+      boolean own,
+      int mostRows,
+      DeviceBuffer thresholds,
+      DeviceBuffer denseFrom,
+      boolean[] crosses) {
 
     public static Rule dense() {
-      return new Rule(Scores.NONE, false, Integer.MAX_VALUE, null, null);
+      return new Rule(Scores.NONE, false, Integer.MAX_VALUE, null, null, null);
     }
   }
 
@@ -129,8 +136,8 @@ public final class DecodeFeedForward implements AutoCloseable {
   public int splits(int batch) {
     int columns = DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS);
     int blocks = DecodeShapes.tile(batch) <= 16 ? 2 * multiprocessors : multiprocessors;
-    int least = DecodeShapes.ceil(intermediate, DecodeShapes.MOST_RANKS - 16);
-    return Math.max(least, Math.min(DecodeShapes.MOST_SPLITS, blocks / columns));
+    return Math.max(
+        1, Math.min(Math.min(DecodeShapes.MOST_SPLITS, intermediate / 32), blocks / columns));
   }
 
   /** The scores of the last step, f32 [f x batch tile]: for calibration. */
@@ -149,6 +156,10 @@ public final class DecodeFeedForward implements AutoCloseable {
     if (rule.scores() == Scores.NONE) {
       gateUp(stream, call, null);
       sumRows(stream, call, null);
+      return;
+    }
+    if (heldUnion(stream, call)) {
+      sumRows(stream, call, union);
       return;
     }
     score(stream, call);
@@ -231,6 +242,14 @@ public final class DecodeFeedForward implements AutoCloseable {
   private void gateUp(CudaStream stream, Call call, DeviceBuffer bits) {
     int tile = DecodeShapes.tile(call.batch());
     DeviceMatrix weights = call.layer().gateUp();
+    if (bits == null && products.held(weights, call.batch())) {
+      stream.launch(
+          context.kernel(DecodeShapes.kernel("held_gate_up", weights.type(), tile)),
+          products.heldLaunch(weights, tile, intermediate / 8),
+          weights.elements(), weights.scales(), call.x(), intermediate, weights.columns(),
+          call.batch(), call.state(), activation, coefficients);
+      return;
+    }
     int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(tile) / 2);
     launch(
         stream, "gate_up", weights, tile, Math.max(tiles, 2 * multiprocessors), 1,
@@ -238,18 +257,74 @@ public final class DecodeFeedForward implements AutoCloseable {
         scores, bits, coefficients);
   }
 
+  /** Calls and coefficients in one kernel, where it can: returns whether it did. */
+  private boolean heldUnion(CudaStream stream, Call call) {
+    Rule rule = call.rule();
+    Layer layer = call.layer();
+    int tile = DecodeShapes.tile(call.batch());
+    boolean predicted = rule.scores() == Scores.PREDICTOR;
+    if (rule.scores() == Scores.BOTH
+        || rule.crosses()[StepState.bucket(call.batch())]
+        || rule.mostRows() < intermediate
+        || tile > DecodeShapes.MOST_HELD
+        || predicted && layer.predictorB().type() != layer.gateUp().type()) {
+      return false;
+    }
+    DeviceMatrix gate = layer.gateUp().rowRange(0, intermediate);
+    DeviceMatrix up = layer.gateUp().rowRange(intermediate, intermediate);
+    DeviceMatrix first =
+        switch (rule.scores()) {
+          case GATE -> gate;
+          case UP -> up;
+          default -> layer.predictorB();
+        };
+    DeviceMatrix second =
+        switch (rule.scores()) {
+          case GATE -> up;
+          case UP -> gate;
+          default -> layer.gateUp();
+        };
+    int kind = rule.scores() == Scores.UP ? 0 : rule.scores() == Scores.GATE ? 1 : 2;
+    int tiles = intermediate / DecodeShapes.HELD_ROWS;
+    int blocks = Math.min(tiles, multiprocessors);
+    int most = DecodeShapes.ceil(tiles, blocks) * DecodeShapes.HELD_ROWS;
+    int shared =
+        DecodeShapes.heldRingBytes(first.type(), tile)
+            + DecodeShapes.heldBytes(first.type(), tile, first.columns())
+            + (predicted ? DecodeShapes.heldBytes(first.type(), tile, second.columns()) : 0)
+            + most * (4 * tile + 2);
+    if (shared > context.device().sharedBytesPerBlock() - 1024) {
+      return false;
+    }
+    if (predicted) {
+      products.hidden(stream, layer.predictorA(), call.x(), call.batch(), this.predicted);
+    }
+    Object[] calls = calls(call);
+    stream.launch(
+        context.kernel(DecodeShapes.kernel("held_union", first.type(), tile)),
+        Launch.of(blocks, DecodeShapes.HELD_THREADS).withShared(shared).withOverlap(),
+        first.elements(), first.scales(), predicted ? this.predicted : call.x(), first.columns(),
+        second.elements(), second.scales(), call.x(), second.columns(), intermediate, call.batch(),
+        calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
+        rule.own() ? 1 : 0, kind, union, coefficients);
+    return true;
+  }
+
   private void sumRows(CudaStream stream, Call call, DeviceBuffer bits) {
     int tile = DecodeShapes.tile(call.batch());
     DeviceMatrix down = call.layer().down();
+    int splits = splits(call.batch());
     stream.launch(
         context.kernel(DecodeShapes.kernel("sum_rows", down.type(), tile)),
         Launch.of(
-                DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS), splits(call.batch()),
+                DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS), splits,
                 DecodeShapes.COLUMN_THREADS)
-            .withShared(DecodeShapes.columnRingBytes(down.type(), tile))
+            .withShared(
+                DecodeShapes.columnRingBytes(
+                    down.type(), tile, DecodeShapes.ceil(intermediate, splits)))
             .withOverlap(),
         down.elements(), down.scales(), coefficients, intermediate, hidden, call.batch(), call.state(),
-        call.rule().denseFrom(), bits, call.y());
+        call.records(), call.index(), call.layers(), bits, call.y());
   }
 
   /** PRODUCT_PARAMETERS of feed_forward.cu; rows are the neurons, whatever the matrix stacks. */

@@ -1,9 +1,10 @@
 package io.rollcall.kernels.cuda;
 
 /**
- * The dense products of a decode step over at most 64 sequences (product.cu): each weight is read
- * once. Columns are split over blocks where a matrix has too few rows to keep every multiprocessor
- * reading. Owns the scratch of split products, so an instance belongs to one stream.
+ * The dense products of a decode step over at most 64 sequences: each weight is read once. Up to 16
+ * sequences' activations stay in shared memory where they fit (held.cu). Otherwise (product.cu) columns
+ * are split over blocks where a matrix has too few rows to keep every multiprocessor reading. Owns the
+ * scratch of split products, so an instance belongs to one stream.
  */
 public final class DecodeProducts implements AutoCloseable {
   private final CudaContext context;
@@ -57,6 +58,24 @@ public final class DecodeProducts implements AutoCloseable {
     return scratch;
   }
 
+  /** Whether a block can hold a step's activations. */
+  boolean held(DeviceMatrix weights, int batch) {
+    int tile = DecodeShapes.tile(batch);
+    return tile <= DecodeShapes.MOST_HELD
+        && heldBytes(weights, tile) <= context.device().sharedBytesPerBlock();
+  }
+
+  private static int heldBytes(DeviceMatrix weights, int tile) {
+    return DecodeShapes.heldRingBytes(weights.type(), tile)
+        + DecodeShapes.heldBytes(weights.type(), tile, weights.columns());
+  }
+
+  Launch heldLaunch(DeviceMatrix weights, int tile, int tiles) {
+    return Launch.of(Math.min(tiles, multiprocessors), DecodeShapes.HELD_THREADS)
+        .withShared(heldBytes(weights, tile))
+        .withOverlap();
+  }
+
   /** Blocks that share a tile's columns, so that there are about two blocks a multiprocessor. */
   int splits(int tiles, int steps) {
     int wanted = 2 * multiprocessors / tiles;
@@ -65,6 +84,9 @@ public final class DecodeProducts implements AutoCloseable {
 
   /** Summands of {@link #projectSplit}. */
   public int projectSplits(DeviceMatrix weights, int batch) {
+    if (held(weights, batch)) {
+      return 1;
+    }
     return splits(
         DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(DecodeShapes.tile(batch))),
         DecodeShapes.steps(weights));
@@ -94,6 +116,13 @@ public final class DecodeProducts implements AutoCloseable {
   private void project(
       CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, int splits, DeviceBuffer y) {
     int tile = DecodeShapes.tile(batch);
+    if (held(weights, batch)) {
+      stream.launch(
+          context.kernel(DecodeShapes.kernel("held_project", weights.type(), tile)),
+          heldLaunch(weights, tile, DecodeShapes.ceil(weights.rows(), DecodeShapes.HELD_ROWS)),
+          weights.elements(), weights.scales(), x, weights.rows(), weights.columns(), batch, y);
+      return;
+    }
     stream.launch(
         context.kernel(DecodeShapes.kernel("project", weights.type(), tile)),
         rowLaunch(weights, tile, DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile)), splits),
@@ -151,6 +180,15 @@ public final class DecodeProducts implements AutoCloseable {
   public void queryKeyValue(
       CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, DeviceBuffer state, Heads to) {
     int tile = DecodeShapes.tile(batch);
+    if (held(weights, batch)) {
+      stream.launch(
+          context.kernel(DecodeShapes.kernel("held_qkv", weights.type(), tile)),
+          heldLaunch(weights, tile, weights.rows() / DecodeShapes.HELD_ROWS),
+          weights.elements(), weights.scales(), x, weights.columns(), batch, state, to.heads(),
+          to.kvHeads(), to.headSize(), to.cosines(), to.sines(), to.pageTable(), to.mostPages(),
+          to.keys(), to.values(), to.queries());
+      return;
+    }
     int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile));
     stream.launch(
         context.kernel(DecodeShapes.kernel("qkv", weights.type(), tile)),

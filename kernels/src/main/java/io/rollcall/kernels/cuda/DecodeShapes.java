@@ -2,14 +2,17 @@ package io.rollcall.kernels.cuda;
 
 import io.rollcall.kernels.WeightType;
 
-/** Launch shapes of the decode products: the constants of row_tile.cuh and sum_rows.cu. */
+/** Launch shapes of the decode products: the constants of row_tile.cuh, row_stream.cuh and sum_rows.cu. */
 final class DecodeShapes {
   static final int ROW_THREADS = 128;
   static final int COLUMN_THREADS = 256;
   /** Columns of a sum_rows block. */
   static final int SUM_COLUMNS = 256;
-  /** Ranks a sum_rows block can have. */
-  static final int MOST_RANKS = 4096;
+  /** Largest batch tile whose activations a block holds. */
+  static final int MOST_HELD = 16;
+  /** Rows of a tile of a product with held activations. */
+  static final int HELD_ROWS = 16;
+  static final int HELD_THREADS = 256;
   static final int MOST_INTERMEDIATE = 32768;
   static final int MOST_SPLITS = 16;
 
@@ -28,7 +31,7 @@ final class DecodeShapes {
 
   /** Weight rows of a block of a row product. */
   static int rows(int tile) {
-    return tile >= 64 ? 128 : 64;
+    return tile >= 32 ? 128 : 64;
   }
 
   /** Columns of a 128-byte step of a row. */
@@ -47,11 +50,28 @@ final class DecodeShapes {
     return stage * Math.max(4, Math.min(8, RING_BYTES / stage));
   }
 
-  /** Dynamic shared memory of a sum_rows block. */
-  static int columnRingBytes(WeightType type, int tile) {
+  /** Dynamic shared memory of a sum_rows block that has so many rows. */
+  static int columnRingBytes(WeightType type, int tile, int rows) {
     int ranks = 8192 / (SUM_COLUMNS * bits(type) / 8);
     int stage = 8192 + ranks * tile * 2 + (type.quantised() ? ranks * 16 : 0);
-    return stage * Math.max(4, Math.min(7, RING_BYTES / stage));
+    return stage * Math.max(4, Math.min(7, RING_BYTES / stage)) + 4 * (ceil(rows, 32) * 32);
+  }
+
+  /** Dynamic shared memory of a block with held activations, before them. */
+  static int heldRingBytes(WeightType type, int tile) {
+    int stage = HELD_ROWS * (512 + (type.quantised() ? heldColumns(type) / 16 : 0));
+    int stages = tile == 8 ? (type.quantised() ? 4 : 5) : (type == WeightType.INT4 ? 7 : 8);
+    return stages * stage + 8 * HELD_ROWS * tile * 4;
+  }
+
+  /** Shared memory of held activations of so many columns. */
+  static int heldBytes(WeightType type, int tile, int columns) {
+    return ceil(columns, heldColumns(type)) * heldColumns(type) * tile * 2;
+  }
+
+  /** Columns of a stage with held activations. */
+  private static int heldColumns(WeightType type) {
+    return 4096 / bits(type);
   }
 
   static String kernel(String name, WeightType type, int tile) {

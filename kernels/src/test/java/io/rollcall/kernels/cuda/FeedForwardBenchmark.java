@@ -148,7 +148,7 @@ public final class FeedForwardBenchmark {
       stream.synchronize();
     }
     Rule rule =
-        method.equals("dense") ? Rule.dense() : new Rule(scores(method), false, f, thresholds, denseFrom);
+        method.equals("dense") ? Rule.dense() : new Rule(scores(method), false, f, thresholds, denseFrom, new boolean[7]);
     Call[] calls = new Call[SETS];
     for (int set = 0; set < SETS; set++) {
       calls[set] = new Call(layers[set], set, SETS, rule, x, batch, state, records, y);

@@ -58,7 +58,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       ((sorted(at) + sorted(at + 1)) / 2).toFloat
     }
 
-    def run(threshold: Float, mostRows: Int, denseFrom: Int): (Array[Float], Array[Int]) = {
+    def run(threshold: Float, mostRows: Int, denseFrom: Int, crosses: Boolean = false): (Array[Float], Array[Int]) = {
       val products = new DecodeProducts(context, 2 * f, batch)
       val feedForward = new DecodeFeedForward(context, products, d, f, Activation.SILU, batch)
       val host = java.nio.ByteBuffer.allocateDirect(StepState.BYTES).order(java.nio.ByteOrder.LITTLE_ENDIAN)
@@ -74,7 +74,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       thresholds(state.bucket * layers + index) = threshold
       val rule =
         if (scores == Scores.NONE) Rule.dense()
-        else new Rule(scores, own, mostRows, upload(thresholds), uploadInts(Array.fill(7)(denseFrom)))
+        else new Rule(scores, own, mostRows, upload(thresholds), uploadInts(Array.fill(7)(denseFrom)), Array.fill(7)(crosses || denseFrom <= f))
       val splits = feedForward.splits(batch)
       val y = zeros(4L * splits * batch * d)
       val records = zeros(4L * layers * StepState.RECORD_STRIDE)
@@ -112,7 +112,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       val scale = rms(live.map(expected(_).toDouble)) + 1e-6
       val errors = live.map(j => actual(j).toDouble - expected(j))
       assert(rms(errors) <= 0.05 * scale, s"of $shape")
-      assert(errors.map(math.abs).max <= 0.5 * scale, s"of $shape")
+      assert(errors.map(math.abs).max <= 1.0 * scale, s"of $shape")
     }
   }
 
@@ -136,15 +136,19 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
             val step = new Step(shape, kind, scores, own, random)
             val threshold = step.thresholdAt(quantile)
             val union = step.union(threshold)
-            val (y, record) = step.run(threshold, Int.MaxValue, shape.f + 1)
-            val near = math.max(1, shape.f / 100)
-            assert(math.abs(record(0) - union.size) <= near, s"union of $shape at $quantile")
-            assert(record(1) == 0)
-            for (i <- 0 until shape.batch) {
-              val want = (0 until shape.f).count(step.calls(i, _, threshold))
-              assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape at $quantile")
+            val output = step.output(union, threshold)
+            // with and without a crossover the union takes different kernels
+            for (crosses <- Seq(false, true)) {
+              val (y, record) = step.run(threshold, Int.MaxValue, shape.f + 1, crosses)
+              val near = math.max(1, shape.f / 100)
+              assert(math.abs(record(0) - union.size) <= near, s"union of $shape at $quantile")
+              assert(record(1) == 0)
+              for (i <- 0 until shape.batch) {
+                val want = (0 until shape.f).count(step.calls(i, _, threshold))
+                assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape at $quantile")
+              }
+              step.check(y, output)
             }
-            step.check(y, step.output(union, threshold))
           }
         }
       }

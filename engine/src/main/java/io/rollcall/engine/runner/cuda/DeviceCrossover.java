@@ -129,20 +129,17 @@ final class DeviceCrossover implements AutoCloseable {
     double[] sparse = new double[DENSITIES.length];
     Arrays.fill(sparse, Double.MAX_VALUE);
     double dense = Double.MAX_VALUE;
-    try (CudaGraph pass = capture(rows)) {
+    try (CudaGraph pass = capture(rows, rule.rule());
+        CudaGraph densePass = capture(rows, DecodeFeedForward.Rule.dense())) {
       for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < sparse.length; i++) {
-          sparse[i] = Math.min(sparse[i], time(pass, thresholds[i], bucket, neverDense()));
+          sparse[i] = Math.min(sparse[i], time(pass, thresholds[i], bucket));
         }
-        dense = Math.min(dense, time(pass, thresholds[0], bucket, 0));
+        dense = Math.min(dense, time(densePass, thresholds[0], bucket));
       }
     }
     LOG.debug("batch {}: sparse {} ms, dense {} ms a pass", batch, sparse, dense);
     return Crossover.between(DENSITIES, sparse, dense);
-  }
-
-  private int neverDense() {
-    return config.intermediateSize() + 1;
   }
 
   /** [density][layer] thresholds that give the batch's union the density. */
@@ -152,7 +149,7 @@ final class DeviceCrossover implements AutoCloseable {
     float[][] thresholds = new float[DENSITIES.length][layers];
     float[] largest = new float[f];
     for (int layer = 0; layer < layers; layer++) {
-      feedForward.score(stream, call(layer, rows));
+      feedForward.score(stream, call(layer, rows, rule.rule()));
       stream.download(hostScores, 0, feedForward.scores(), 0, (long) f * tile * Float.BYTES);
       stream.synchronize();
       FloatBuffer scores = hostScores.bytes().asFloatBuffer();
@@ -170,32 +167,29 @@ final class DeviceCrossover implements AutoCloseable {
     return thresholds;
   }
 
-  private CudaGraph capture(int rows) {
-    pass(rows);
-    return stream.capture("feed-forward of " + rows + " sequences", () -> pass(rows));
+  private CudaGraph capture(int rows, DecodeFeedForward.Rule rule) {
+    pass(rows, rule);
+    return stream.capture("feed-forward of " + rows + " sequences", () -> pass(rows, rule));
   }
 
   /** All layers in turn, so that the cache has none of a layer's weights when it comes round again. */
-  private void pass(int rows) {
+  private void pass(int rows, DecodeFeedForward.Rule rule) {
     for (int layer = 0; layer < layers; layer++) {
-      feedForward.step(stream, call(layer, rows));
+      feedForward.step(stream, call(layer, rows, rule));
     }
   }
 
-  private DecodeFeedForward.Call call(int layer, int rows) {
+  private DecodeFeedForward.Call call(int layer, int rows, DecodeFeedForward.Rule by) {
     return new DecodeFeedForward.Call(
-        rule.layers().get(layer), layer, config.layers(), rule.rule(), x, rows, state, records,
-        sums);
+        rule.layers().get(layer), layer, config.layers(), by, x, rows, state, records, sums);
   }
 
   /** Milliseconds of one pass. */
-  private double time(CudaGraph pass, float[] thresholds, int bucket, int denseFrom) {
+  private double time(CudaGraph pass, float[] thresholds, int bucket) {
     stream.upload(
         rule.rule().thresholds(),
         (long) bucket * config.layers() * Float.BYTES,
         Uploads.bytes(thresholds));
-    ByteBuffer from = Uploads.direct(Integer.BYTES).putInt(0, denseFrom);
-    stream.upload(rule.rule().denseFrom(), (long) bucket * Integer.BYTES, from);
     pass.launch(stream);
     start.record(stream);
     for (int i = 0; i < REPLAYS; i++) {

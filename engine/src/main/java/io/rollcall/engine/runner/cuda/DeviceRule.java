@@ -44,7 +44,8 @@ record DeviceRule(
             plan.union() instanceof UnionStrategy.Own,
             mostRows,
             Uploads.floats(held, stream, "thresholds", thresholds(plan, config.layers())),
-            Uploads.ints(held, stream, "crossover", denseFrom(plan.crossover(), f)));
+            Uploads.ints(held, stream, "crossover", denseFrom(plan.crossover(), f)),
+            crosses(plan.crossover(), f));
     List<float[]> scales = scales(model, method);
     return new DeviceRule(rule, layers(model, plan, scales, held, stream), scales);
   }
@@ -62,7 +63,8 @@ record DeviceRule(
             false,
             f,
             Uploads.floats(held, stream, "thresholds", new float[BUCKETS * model.config().layers()]),
-            Uploads.ints(held, stream, "crossover", denseFrom(Crossover.never(), f)));
+            Uploads.ints(held, stream, "crossover", denseFrom(Crossover.never(), f)),
+            crosses(Crossover.never(), f));
     List<float[]> scales = scales(model, method);
     SparsityPlan dense = SparsityPlan.dense(model.digest());
     return new DeviceRule(rule, layers(model, dense, scales, held, stream), scales);
@@ -76,7 +78,7 @@ record DeviceRule(
   DeviceRule untrimmed(int f) {
     var all =
         new DecodeFeedForward.Rule(
-            rule.scores(), rule.own(), f, rule.thresholds(), rule.denseFrom());
+            rule.scores(), rule.own(), f, rule.thresholds(), rule.denseFrom(), rule.crosses());
     return new DeviceRule(all, layers, scales);
   }
 
@@ -118,6 +120,15 @@ record DeviceRule(
       }
     }
     return rows;
+  }
+
+  private static boolean[] crosses(Crossover crossover, int f) {
+    int[] rows = denseFrom(crossover, f);
+    boolean[] crosses = new boolean[BUCKETS];
+    for (int bucket = 0; bucket < BUCKETS; bucket++) {
+      crosses[bucket] = rows[bucket] <= f;
+    }
+    return crosses;
   }
 
   private static List<DecodeFeedForward.Layer> layers(
