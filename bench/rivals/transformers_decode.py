@@ -10,6 +10,7 @@ and JSON lines on stdout or into FILE. Needs torch with CUDA and transformers 5.
 """
 
 import argparse
+import gc
 import json
 import statistics
 import sys
@@ -108,6 +109,9 @@ def rates(device, timer):
 def decode_ms(model, batch, context, mode, steps, device, timer):
     """The median step at the context, after a dense prefill of random tokens."""
     torch._dynamo.reset()
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
     vocabulary = model.config.vocab_size
     cache = StaticCache(config=model.config, max_cache_len=context + ROOM)
     for start in range(0, context, 512):
@@ -189,7 +193,11 @@ def main():
         print(json.dumps(dict(common, **fields)), file=out, flush=True)
 
     measured = rates(device, timer)
-    emit(**measured)
+    print(
+        json.dumps(dict(
+            part="device", device=common["device"], by="transformers", **common["versions"],
+            **{k: v for k, v in measured.items() if k != "part"})),
+        file=out, flush=True)
     say = lambda line: print(line, file=sys.stderr, flush=True)
     say("copy %.2f TB/s, bf16 product %.0f TFLOP/s" % (
         measured["copy_terabytes_per_s"], measured["matrix_teraflops"]))
