@@ -29,7 +29,8 @@ class RandomLlamaParitySuite extends AnyFunSuite {
     val copy = Files.createTempDirectory("random-llama")
     val tokenizer = Seq("tokenizer.json", "tokenizer_config.json")
       .map(name => Documents.resource(s"io/rollcall/models/summarizer-20m/$name"))
-    val checkpoint = Files.list(directory).iterator.asScala.filterNot(_.getFileName.toString == "logits.json").toSeq
+    val checkpoint =
+      Files.list(directory).iterator.asScala.filterNot(_.getFileName.toString == "logits.json").toSeq
     (checkpoint ++ tokenizer).foreach(file => Files.copy(file, copy.resolve(file.getFileName.toString)))
     Backends.load(ModelFiles.directory(copy), WeightType.BF16, backend, 0)
   }
