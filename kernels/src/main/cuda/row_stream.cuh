@@ -3,8 +3,8 @@
 //
 //   out[r, b] = sum over k of W[row(r), k] x[b, k],   b < kBatch
 //
-// The block works through tiles of 16 rows, one after the other. A stage is up to 1024 bytes of each of
-// a tile's rows. One warp asks for stages, a bulk copy a row, and eight warps multiply them, each its
+// The block works through tiles of 16 rows, one after the other. A stage is up to 2048 bytes of each of
+// a tile's rows: the copy engine takes a while for every copy, however small. One warp asks for stages, a bulk copy a row, and eight warps multiply them, each its
 // eighth of the columns; they add up at the tile's end. Stages of all tiles follow each other through one
 // ring, so that memory never rests. A tile may have fewer rows than 16: the missing ones are not read, and
 // their sums are no one's. Which rows a tile has need only be known when the ring reaches it, so that rows
@@ -34,14 +34,14 @@ struct RowStream {
   static constexpr int kWarps = 8;
   static constexpr int kMultiplying = kWarps * kWarp;       // threads that multiply; a warp more asks
   static constexpr int kRows = 16;
-  static constexpr int kRowBytes = 1024;                     // of a row in a stage
+  static constexpr int kRowBytes = kBatch == 8 || Weights::kQuantised ? 2048 : 1024;  // of a row in a stage
   static constexpr int kRowPitch = kRowBytes + 16;
   static constexpr int kColumns = kRowBytes * 8 / Weights::kBits;
   static constexpr int kBatchTiles = kBatch / 8;
   static constexpr int kScaleRowBytes = Weights::kQuantised ? kColumns / 32 * 2 : 0;
   static constexpr int kScalePitch = Weights::kQuantised ? kScaleRowBytes + 16 : 0;
   static constexpr int kStageBytes = kRows * (kRowPitch + kScalePitch);
-  static constexpr int kStages = kBatch == 8 ? 6 : 4;
+  static constexpr int kStages = kBatch == 8 || kRowBytes == 1024 ? 4 : 2;
   static constexpr int kSumPitch = kBatch + 8;
   static constexpr int kSumsBytes = kWarps * kRows * kSumPitch * 4;
   static constexpr int kBarrierBytes = 128;  // 2 kStages + 2 of 8 bytes
@@ -139,10 +139,10 @@ struct RowStream {
       const char* stage = ring + slot * kStageBytes;
       const int chunks = min(kRowBytes, row_bytes - from) / 16;
       const char* x_at = x.at + from * 8 / Weights::kBits * 2;
-      // a warp has 8 pieces of 16 bytes of each row, four at a time: 32, 64 or 128 columns
+      // a warp has 8 or 16 pieces of 16 bytes of each row, four at a time: 32, 64 or 128 columns
 #pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const int chunk = warp * 8 + h * 4;
+      for (int h = 0; h < kRowBytes / 512; h++) {
+        const int chunk = h * 32 + warp * 4;
         if (chunk < chunks) multiply_chunks(stage, x, x_at, chunk, lane);
       }
       __syncwarp();
