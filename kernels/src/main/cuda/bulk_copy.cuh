@@ -27,6 +27,11 @@ __device__ __forceinline__ void barrier_expect(uint64_t* barrier, int bytes) {
                :: "r"(shared_address(barrier)), "r"(bytes) : "memory");
 }
 
+// Arrives as soon as all cp.async that this thread has asked for so far are in.
+__device__ __forceinline__ void barrier_arrive_copied(uint64_t* barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(shared_address(barrier)) : "memory");
+}
+
 // Waits for the end of the phase of this parity.
 __device__ __forceinline__ void barrier_wait(uint64_t* barrier, int parity) {
   asm volatile(

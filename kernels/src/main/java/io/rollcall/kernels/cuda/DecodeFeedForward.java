@@ -7,7 +7,7 @@ import io.rollcall.kernels.WeightType;
  * The gated MLP of a decode step, dense or over the rows that the batch calls, without the host:
  * scores, thresholds, union, gathered products and the sum of the union's rows follow each other on
  * the stream, and kernels read counts where the ones before them left them (feed_forward.cu,
- * sum_rows.cu, select.cu). Belongs to one stream.
+ * sum_stream.cu, sum_rows.cu, select.cu). Belongs to one stream.
  */
 public final class DecodeFeedForward implements AutoCloseable {
   private static final int NO_ACTIVATION = -1;
@@ -314,14 +314,22 @@ public final class DecodeFeedForward implements AutoCloseable {
     int tile = DecodeShapes.tile(call.batch());
     DeviceMatrix down = call.layer().down();
     int splits = splits(call.batch());
+    int rows = DecodeShapes.ceil(intermediate, splits);
+    int shared = DecodeShapes.sumStreamBytes(down.type(), tile, rows);
+    boolean streams =
+        context.device().major() >= 9
+            && DecodeShapes.bulkCopied(down.type(), hidden)
+            && shared <= context.device().sharedBytesPerBlock() - 1024;
+    if (!streams) {
+      shared = DecodeShapes.columnRingBytes(down.type(), tile, rows);
+    }
     stream.launch(
-        context.kernel(DecodeShapes.kernel("sum_rows", down.type(), tile)),
+        context.kernel(
+            DecodeShapes.kernel(streams ? "sum_stream" : "sum_rows", down.type(), tile)),
         Launch.of(
                 DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS), splits,
-                DecodeShapes.COLUMN_THREADS)
-            .withShared(
-                DecodeShapes.columnRingBytes(
-                    down.type(), tile, DecodeShapes.ceil(intermediate, splits)))
+                streams ? DecodeShapes.SUM_STREAM_THREADS : DecodeShapes.COLUMN_THREADS)
+            .withShared(shared)
             .withOverlap(),
         down.elements(), down.scales(), coefficients, intermediate, hidden, call.batch(), call.state(),
         call.records(), call.index(), call.layers(), bits, call.y());

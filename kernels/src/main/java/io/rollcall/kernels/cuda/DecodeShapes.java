@@ -2,11 +2,15 @@ package io.rollcall.kernels.cuda;
 
 import io.rollcall.kernels.WeightType;
 
-/** Launch shapes of the decode products: the constants of row_tile.cuh, row_stream.cuh and sum_rows.cu. */
+/**
+ * Launch shapes of the decode products: the constants of row_tile.cuh, row_stream.cuh, sum_rows.cu and
+ * sum_stream.cu.
+ */
 final class DecodeShapes {
   static final int ROW_THREADS = 128;
   static final int COLUMN_THREADS = 256;
-  /** Columns of a sum_rows block. */
+  static final int SUM_STREAM_THREADS = 320;
+  /** Columns of a sum_rows or sum_stream block. */
   static final int SUM_COLUMNS = 256;
   /** Largest batch tile whose activations a block holds. */
   static final int MOST_HELD = 16;
@@ -55,6 +59,15 @@ final class DecodeShapes {
     int ranks = 8192 / (SUM_COLUMNS * bits(type) / 8);
     int stage = 8192 + ranks * tile * 2 + (type.quantised() ? ranks * 16 : 0);
     return stage * Math.max(4, Math.min(7, RING_BYTES / stage)) + 4 * (ceil(rows, 32) * 32);
+  }
+
+  /** Dynamic shared memory of a sum_stream block that has so many rows. */
+  static int sumStreamBytes(WeightType type, int tile, int rows) {
+    int rowBytes = SUM_COLUMNS * bits(type) / 8;
+    int sPitch = tile == 8 ? 16 : 2 * tile + 16;
+    int stage = 16384 / rowBytes * (rowBytes + 16 + sPitch + (type.quantised() ? 16 : 0));
+    int ring = tile <= 16 ? 96 << 10 : 160 << 10;
+    return stage * Math.min(8, ring / stage) + 4 * (ceil(rows, 32) * 32);
   }
 
   /** Dynamic shared memory of a block with held activations, before them. */

@@ -1,0 +1,369 @@
+// The down projection of a sparse feed-forward step on sm_90: the sum of the union's rows, weighted,
+//
+//   y[b, c] = sum over neurons i of the union of s[i, b] W_down[i, c]
+//
+// W_down [f x d] is the transposed down projection: a neuron's row is contiguous. s bf16 [f x kBatch];
+// y f32 [splits x batch x d], one summand a split, which the norm that follows adds up in order. A block
+// has 256 columns and a range of the neurons, of which it finds the called ones by itself. Below sm_90,
+// and where rows do not divide into whole runs of 16 bytes, sum_rows.cu does the same.
+//
+// A stage of the block's ring is 16 KiB of weights, its columns of 32 bf16, 64 int8 or 128 int4 rows,
+// with their s and their scales. One warp asks for weights and scales, another for s, and eight warps
+// multiply, each 32 columns (as A, transposed) with the batch. They meet at each stage's two barriers
+// alone, full and empty, so that memory never rests. Of a dense step the weights are known beforehand:
+// the ring fills while the kernel before is still at s.
+//
+// Rows in shared memory lie 16 bytes further apart than they are long. Eight rows at once then meet no
+// bank twice: reads of 16 bytes of each (ldmatrix: bf16, s), and of 32 bytes of each second (int8, int4).
+//
+// Bytes: the union's rows once; s once a column tile, from L2, as y.
+
+#include "bulk_copy.cuh"
+#include "calls.cuh"
+#include "row_list.cuh"
+#include "weights.cuh"
+
+extern __shared__ __align__(128) char shared[];
+
+#if __CUDA_ARCH__ >= 900
+
+namespace {
+
+template <Precision kPrecision, int kBatch>
+struct SumStream {
+  using Weights = Format<kPrecision>;
+  static constexpr bool kQuantised = Weights::kQuantised;
+  static constexpr int kWarps = 8;                    // that multiply
+  static constexpr int kColumns = 256;
+  static constexpr int kRowBytes = kColumns * Weights::kBits / 8;
+  static constexpr int kRowPitch = kRowBytes + 16;
+  static constexpr int kRows = 16384 / kRowBytes;     // of a stage
+  static constexpr int kSPitch = kBatch == 8 ? 16 : kBatch * 2 + 16;
+  static constexpr int kScaleRowBytes = kQuantised ? kColumns / 32 * 2 : 0;
+  static constexpr int kStageBytes = kRows * (kRowPitch + kSPitch + kScaleRowBytes);
+  // Two blocks a multiprocessor for small batches, else one.
+  static constexpr int kFit = (kBatch <= 16 ? 96 << 10 : 160 << 10) / kStageBytes;
+  static constexpr int kStages = kFit < 8 ? kFit : 8;
+  static constexpr int kBatchTiles = kBatch / 8;
+  // A bulk copy is asked for by one lane at a time, 512 bytes in the time of 16 bytes a lane of the warp:
+  // shorter rows are asked for by cp.async.
+  static constexpr bool kBulk = kRowBytes >= 512;
+  static constexpr int kFullArrivals = (kBulk ? 1 : 0) + (kBulk && !kQuantised ? 0 : kWarp) + kWarp;
+
+  const char* elements;
+  const char* scales;
+  const bf16* s;
+  const int* list;  // the block's rows, in ascending order; null for all from first_row on
+  int columns, first_column, first_row, ranks;
+  char* ring;
+  uint64_t* full;   // [kStages]
+  uint64_t* empty;  // [kStages]
+  float sums[2][kBatchTiles][4];
+
+  // A stage's place in the ring. Its round's parity is that of the phase in which it fills.
+  struct Slot {
+    int at = 0;
+    int parity = 0;
+    __device__ void advance() {
+      if (++at == kStages) at = 0, parity ^= 1;
+    }
+  };
+
+  __device__ int stages() const { return divide_up(ranks, kRows); }
+  __device__ int row(int rank) const { return list == nullptr ? first_row + rank : list[rank]; }
+  __device__ char* weights_of(const Slot& slot) const { return ring + slot.at * kStageBytes; }
+  __device__ char* s_of(const Slot& slot) const { return weights_of(slot) + kRows * kRowPitch; }
+  __device__ char* scales_of(const Slot& slot) const { return s_of(slot) + kRows * kSPitch; }
+
+  // kBytes of each of a stage's rows, which are stride apart, from their rank on; zeros past the last
+  // rank. The warp's rows are looked up eight at a time: copies may not overtake reads of the list.
+  template <int kBytes, int kPitch>
+  __device__ void copy_rows(char* to, const char* from, int stride, int rank) const {
+    constexpr int kPieces = kBytes / 16, kEach = kRows * kPieces / kWarp, kGroup = kEach < 8 ? kEach : 8;
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int n = 0; n < kEach; n += kGroup) {
+      int rows[kGroup];
+#pragma unroll
+      for (int m = 0; m < kGroup; m++) {
+        const int k = rank + ((n + m) * kWarp + lane) / kPieces;
+        rows[m] = k < ranks ? row(k) : -1;
+      }
+#pragma unroll
+      for (int m = 0; m < kGroup; m++) {
+        const int c = (n + m) * kWarp + lane, piece = c % kPieces * 16;
+        copy_async16_or_zero(to + c / kPieces * kPitch + piece,
+                             from + static_cast<size_t>(max(rows[m], 0)) * stride + piece, rows[m] >= 0);
+      }
+    }
+  }
+
+  // The rows' own bytes by the copy engine. Rows past the last rank become zeros: no copy follows them,
+  // so that ordinary stores need no fence.
+  __device__ void copy_rows_in_bulk(char* to, const char* from, int stride, int bytes, int rank, uint64_t* barrier) const {
+    const int lane = threadIdx.x % kWarp, valid = min(kRows, ranks - rank);
+    const char* own[kRows / kWarp];
+#pragma unroll
+    for (int n = 0; n < kRows / kWarp; n++)
+      own[n] = from + static_cast<size_t>(row(min(rank + n * kWarp + lane, ranks - 1))) * stride;
+    for (int k = valid + lane; k < kRows; k += kWarp)
+      for (int c = 0; c < kRowBytes; c += 16) *reinterpret_cast<uint4*>(to + k * kRowPitch + c) = make_uint4(0, 0, 0, 0);
+    __syncwarp();
+    if (lane == 0) barrier_expect(barrier, valid * bytes);
+    __syncwarp();
+#pragma unroll
+    for (int n = 0; n < kRows / kWarp; n++) {
+      const int k = n * kWarp + lane;
+      if (k < valid) copy_bulk(to + k * kRowPitch, own[n], bytes, barrier);
+    }
+  }
+
+  // The first asking warp.
+  __device__ void ask_weights() const {
+    const int row_bytes = Weights::row_bytes(columns), at = first_column / 8 * Weights::kBits;
+    const int stages = this->stages();
+    Slot slot;
+    for (int i = 0; i < stages; i++, slot.advance()) {
+      if (i >= kStages) barrier_wait(empty + slot.at, slot.parity ^ 1);
+      if constexpr (kBulk) {
+        copy_rows_in_bulk(weights_of(slot), elements + at, row_bytes, min(kRowBytes, row_bytes - at), i * kRows,
+                          full + slot.at);
+      } else {
+        copy_rows<kRowBytes, kRowPitch>(weights_of(slot), elements + at, row_bytes, i * kRows);
+      }
+      if constexpr (kQuantised)
+        copy_rows<kScaleRowBytes, kScaleRowBytes>(scales_of(slot), scales + first_column / 32 * 2, columns / 32 * 2,
+                                                  i * kRows);
+      if constexpr (!kBulk || kQuantised) barrier_arrive_copied(full + slot.at);
+    }
+  }
+
+  // The second, after depend_wait().
+  __device__ void ask_s() const {
+    const int stages = this->stages();
+    Slot slot;
+    for (int i = 0; i < stages; i++, slot.advance()) {
+      if (i >= kStages) barrier_wait(empty + slot.at, slot.parity ^ 1);
+      copy_rows<kBatch * 2, kSPitch>(s_of(slot), reinterpret_cast<const char*>(s), kBatch * 2, i * kRows);
+      barrier_arrive_copied(full + slot.at);
+    }
+  }
+
+  // Column, within the warp's 32, of row m of A operand i: the quantised formats' order is their own.
+  __device__ static int column_of(int i, int m) {
+    if constexpr (kPrecision == Precision::kBf16) return i * 16 + m;
+    return m % 8 * 4 + i * 2 + m / 8;
+  }
+
+  // The integers of a lane's four columns for two ranks, as pairs of ranks: the columns' order is that of
+  // column_of, the first two operand 0's.
+  __device__ static void pair_ranks(uint32_t first, uint32_t second, int g, uint32_t (&pairs)[4]) {
+    if constexpr (kPrecision == Precision::kInt8) {
+      const uint32_t low = __byte_perm(first, second, 0x5410), high = __byte_perm(first, second, 0x7632);
+      pairs[0] = int8_pair(low), pairs[1] = int8_pair(high), pairs[2] = int8_pair(low >> 8), pairs[3] = int8_pair(high >> 8);
+    } else {
+      // an even lane group has bytes 0 and 2 of the word of 8 columns, an odd one 1 and 3
+      const uint32_t half = (g & 1) * 0x1111;
+      const uint32_t low = __byte_perm(first, second, 0x4440 + half), high = __byte_perm(first, second, 0x6662 + half);
+      pairs[0] = int4_pair(low), pairs[1] = int4_pair(high), pairs[2] = int4_pair(low >> 4), pairs[3] = int4_pair(high >> 4);
+    }
+  }
+
+  // kProducts times 16 ranks from k on: all that shared memory has to give is asked for first.
+  template <int kProducts>
+  __device__ void multiply(const char* weights, const char* s_rows, const char* scale_rows, int k) {
+    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
+    uint32_t a[kProducts][2][4], b[kProducts][kBatchTiles][2];
+    uint32_t raw[kProducts][4];
+    uint16_t scale[kProducts][4];
+    if constexpr (kQuantised) {
+#pragma unroll
+      for (int p = 0; p < kProducts; p++)
+#pragma unroll
+        for (int r = 0; r < 4; r++) {
+          const int rank = k + 16 * p + 2 * t + (r & 1) + (r >> 1) * 8;
+          const int word = kPrecision == Precision::kInt8 ? warp * 8 + g : warp * 4 + g / 2;
+          raw[p][r] = *reinterpret_cast<const uint32_t*>(weights + rank * kRowPitch + word * 4);
+          scale[p][r] = *reinterpret_cast<const uint16_t*>(scale_rows + rank * kScaleRowBytes + warp * 2);
+        }
+    } else {
+#pragma unroll
+      for (int p = 0; p < kProducts; p++)
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          const int rank = k + 16 * p + (lane & 7) + (lane >> 4) * 8;
+          load_matrix4_transposed(a[p][i], weights + rank * kRowPitch + (warp * 4 + i * 2 + (lane >> 3 & 1)) * 16);
+        }
+    }
+    if constexpr (kBatchTiles == 1 && kProducts == 2) {
+      uint32_t both[4];
+      load_matrix4_transposed(both, s_rows + (k + lane) * kSPitch);
+      b[0][0][0] = both[0], b[0][0][1] = both[1], b[1][0][0] = both[2], b[1][0][1] = both[3];
+    } else if constexpr (kBatchTiles == 1) {
+      load_matrix2_transposed(b[0][0], s_rows + (k + (lane & 15)) * kSPitch);
+    } else {
+#pragma unroll
+      for (int p = 0; p < kProducts; p++)
+#pragma unroll
+        for (int j = 0; j < kBatchTiles; j += 2) {
+          uint32_t both[4];
+          load_matrix4_transposed(both, s_rows + (k + 16 * p + (lane & 15)) * kSPitch + (j + (lane >> 4)) * 16);
+          b[p][j][0] = both[0], b[p][j][1] = both[1], b[p][j + 1][0] = both[2], b[p][j + 1][1] = both[3];
+        }
+    }
+#pragma unroll
+    for (int p = 0; p < kProducts; p++) {
+      if constexpr (kQuantised) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          uint32_t pairs[4];
+          pair_ranks(raw[p][2 * h], raw[p][2 * h + 1], g, pairs);
+          // of this half's two ranks; both operands are pairs of ranks, and the smaller one is scaled
+          const uint32_t factor = pack_bf16(__half2float(__ushort_as_half(scale[p][2 * h])),
+                                            __half2float(__ushort_as_half(scale[p][2 * h + 1])));
+          if constexpr (kBatchTiles < 4) {
+#pragma unroll
+            for (int j = 0; j < kBatchTiles; j++) b[p][j][h] = multiply_bf16x2(b[p][j][h], factor);
+          } else {
+#pragma unroll
+            for (int c = 0; c < 4; c++) pairs[c] = multiply_bf16x2(pairs[c], factor);
+          }
+#pragma unroll
+          for (int c = 0; c < 4; c++) a[p][c / 2][2 * h + c % 2] = pairs[c];
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < kBatchTiles; j++)
+#pragma unroll
+        for (int i = 0; i < 2; i++) multiply_16x8x16(sums[i][j], a[p][i], b[p][j]);
+    }
+  }
+
+  // The multiplying warps. Products wholly past the last rank are left out.
+  __device__ void multiply_all() {
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+#pragma unroll
+      for (int j = 0; j < kBatchTiles; j++)
+#pragma unroll
+        for (int c = 0; c < 4; c++) sums[i][j][c] = 0;
+    const int stages = this->stages();
+    Slot slot;
+    for (int i = 0; i < stages; i++, slot.advance()) {
+      const int valid = min(kRows, ranks - i * kRows);
+      barrier_wait(full + slot.at, slot.parity);
+      int k = 0;
+      for (; k + 16 < valid; k += 32) multiply<2>(weights_of(slot), s_of(slot), scales_of(slot), k);
+      if (k < valid) multiply<1>(weights_of(slot), s_of(slot), scales_of(slot), k);
+      __syncwarp();
+      if (threadIdx.x % kWarp == 0) barrier_arrive(empty + slot.at);
+    }
+  }
+
+  // y: f32 [batch x columns]
+  __device__ void store(float* y, int batch) const {
+    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
+    const int column = first_column + warp * 32;
+#pragma unroll
+    for (int j = 0; j < kBatchTiles; j++)
+#pragma unroll
+      for (int c = 0; c < 2; c++) {
+        const int b = 8 * j + 2 * t + c;
+        if (b >= batch) continue;
+        float* to = y + static_cast<size_t>(b) * columns + column;
+        if constexpr (kQuantised) {
+          // rows g and g + 8 of both operands are columns 4 g, + 1, + 2, + 3
+          *reinterpret_cast<float4*>(to + column_of(0, g)) =
+              make_float4(sums[0][j][c], sums[0][j][c + 2], sums[1][j][c], sums[1][j][c + 2]);
+        } else {
+#pragma unroll
+          for (int i = 0; i < 2; i++)
+#pragma unroll
+            for (int h = 0; h < 2; h++)
+              if (column + column_of(i, g + 8 * h) < columns) to[column_of(i, g + 8 * h)] = sums[i][j][c + 2 * h];
+        }
+      }
+  }
+};
+
+template <Precision kPrecision, int kBatch>
+__device__ void sum_stream_of(const void* elements, const uint16_t* scales, const bf16* s, int rows, int columns,
+                              int batch, const StepState* state, const int* records, int layer, int layers,
+                              const uint32_t* union_bits, float* y) {
+  using Stream = SumStream<kPrecision, kBatch>;
+  __shared__ uint64_t barriers[2 * Stream::kStages];
+  depend_release();
+  const int warp = threadIdx.x / kWarp;
+  const int each = divide_up(divide_up(rows, static_cast<int>(gridDim.y)), 32) * 32;
+  const int first = min(static_cast<int>(blockIdx.y) * each, rows), end = min(first + each, rows);
+  Stream stream;
+  stream.elements = static_cast<const char*>(elements);
+  stream.scales = reinterpret_cast<const char*>(scales);
+  stream.s = s;
+  stream.list = nullptr;
+  stream.columns = columns;
+  stream.first_column = blockIdx.x * Stream::kColumns;
+  stream.first_row = first;
+  stream.ranks = end - first;
+  stream.ring = shared;
+  stream.full = barriers;
+  stream.empty = barriers + Stream::kStages;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < Stream::kStages; i++) {
+      barrier_init(stream.full + i, Stream::kFullArrivals);
+      barrier_init(stream.empty + i, Stream::kWarps);
+    }
+    barrier_init_done();
+  }
+  __syncthreads();
+  if (union_bits != nullptr) {
+    depend_wait();
+    // a layer past its crossover has computed every row
+    if (records[(static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1] == 0) {
+      int* list = reinterpret_cast<int*>(shared + Stream::kStages * Stream::kStageBytes);
+      stream.ranks = list_rows(union_bits, first, end, list);
+      stream.list = list;
+    }
+  }
+  if (warp == Stream::kWarps) {
+    stream.ask_weights();
+  } else {
+    depend_wait();
+    if (warp == Stream::kWarps + 1)
+      stream.ask_s();
+    else
+      stream.multiply_all();
+  }
+  __syncthreads();  // no warp leaves copies of its own behind
+  if (warp < Stream::kWarps) stream.store(y + static_cast<size_t>(blockIdx.y) * batch * columns, batch);
+}
+
+}  // namespace
+
+#define SUM_STREAM_BODY(...) __VA_ARGS__
+
+#else
+
+// The host launches none of these below sm_90.
+#define SUM_STREAM_BODY(...)
+
+#endif
+
+// grid (columns / 256 rounded up, splits of the rows), 320 threads; dynamic shared memory: the ring, and
+// an int for each row of a split, rows / splits rounded up to 32. Quantised: columns % 256 == 0
+#define SUM_STREAM(FORMAT, PRECISION, BATCH)                                                                    \
+  extern "C" __global__ void __launch_bounds__(320, BATCH <= 16 ? 2 : 1) sum_stream_##FORMAT##_n##BATCH(        \
+      const void* elements, const uint16_t* scales, const bf16* s, int rows, int columns, int batch,            \
+      const StepState* state, const int* records, int layer, int layers, const uint32_t* union_bits, float* y) { \
+    SUM_STREAM_BODY(sum_stream_of<PRECISION, BATCH>(elements, scales, s, rows, columns, batch, state, records,  \
+                                                    layer, layers, union_bits, y);)                             \
+  }
+#define SUM_STREAMS(FORMAT, PRECISION) \
+  SUM_STREAM(FORMAT, PRECISION, 8)     \
+  SUM_STREAM(FORMAT, PRECISION, 16)    \
+  SUM_STREAM(FORMAT, PRECISION, 32)    \
+  SUM_STREAM(FORMAT, PRECISION, 64)
+
+SUM_STREAMS(bf16, Precision::kBf16)
+SUM_STREAMS(int8, Precision::kInt8)
+SUM_STREAMS(int4, Precision::kInt4)
