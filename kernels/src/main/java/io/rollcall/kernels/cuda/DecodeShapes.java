@@ -16,7 +16,7 @@ final class DecodeShapes {
   static final int MOST_HELD = 16;
   /** Rows of a tile of a product with held activations. */
   static final int HELD_ROWS = 16;
-  static final int HELD_THREADS = 288;
+  static final int HELD_THREADS = 384;
   static final int MOST_INTERMEDIATE = 32768;
   static final int MOST_SPLITS = 16;
 
