@@ -11,7 +11,8 @@
 // with their s and their scales. One warp asks for weights and scales, another for s, and eight warps
 // multiply, each 32 columns (as A, transposed) with the batch. They meet at each stage's two barriers
 // alone, full and empty, so that memory never rests. Of a dense step the weights are known beforehand:
-// the ring fills while the kernel before is still at s.
+// the ring fills while the kernel before is still at s. The warps ask by cp.async, a lane for 16 bytes:
+// a bulk copy is asked for by one lane at a time, some fifty cycles each, too long for rows this short.
 //
 // Rows in shared memory lie 16 bytes further apart than they are long. Eight rows at once then meet no
 // bank twice: reads of 16 bytes of each (ldmatrix: bf16, s), and of 32 bytes of each second (int8, int4).
@@ -45,10 +46,6 @@ struct SumStream {
   static constexpr int kFit = (kBatch <= 16 ? 96 << 10 : 160 << 10) / kStageBytes;
   static constexpr int kStages = kFit < 8 ? kFit : 8;
   static constexpr int kBatchTiles = kBatch / 8;
-  // A bulk copy is asked for by one lane at a time, 512 bytes in the time of 16 bytes a lane of the warp:
-  // shorter rows are asked for by cp.async.
-  static constexpr bool kBulk = kRowBytes >= 512;
-  static constexpr int kFullArrivals = (kBulk ? 1 : 0) + (kBulk && !kQuantised ? 0 : kWarp) + kWarp;
 
   const char* elements;
   const char* scales;
@@ -75,10 +72,11 @@ struct SumStream {
   __device__ char* s_of(const Slot& slot) const { return weights_of(slot) + kRows * kRowPitch; }
   __device__ char* scales_of(const Slot& slot) const { return s_of(slot) + kRows * kSPitch; }
 
-  // kBytes of each of a stage's rows, which are stride apart, from their rank on; zeros past the last
-  // rank. The warp's rows are looked up eight at a time: copies may not overtake reads of the list.
+  // kBytes of each of a stage's rows, which are stride apart, from their rank on, 16 bytes a lane; zeros
+  // past the last rank and past what a row has left. Rows are looked up eight a lane at a time: a copy
+  // may not overtake a read of the list.
   template <int kBytes, int kPitch>
-  __device__ void copy_rows(char* to, const char* from, int stride, int rank) const {
+  __device__ void copy_rows(char* to, const char* from, int stride, int rank, int left) const {
     constexpr int kPieces = kBytes / 16, kEach = kRows * kPieces / kWarp, kGroup = kEach < 8 ? kEach : 8;
     const int lane = threadIdx.x % kWarp;
 #pragma unroll
@@ -92,29 +90,10 @@ struct SumStream {
 #pragma unroll
       for (int m = 0; m < kGroup; m++) {
         const int c = (n + m) * kWarp + lane, piece = c % kPieces * 16;
+        const bool valid = rows[m] >= 0 && piece < left;
         copy_async16_or_zero(to + c / kPieces * kPitch + piece,
-                             from + static_cast<size_t>(max(rows[m], 0)) * stride + piece, rows[m] >= 0);
+                             from + (valid ? static_cast<size_t>(rows[m]) * stride + piece : 0), valid);
       }
-    }
-  }
-
-  // The rows' own bytes by the copy engine. Rows past the last rank become zeros: no copy follows them,
-  // so that ordinary stores need no fence.
-  __device__ void copy_rows_in_bulk(char* to, const char* from, int stride, int bytes, int rank, uint64_t* barrier) const {
-    const int lane = threadIdx.x % kWarp, valid = min(kRows, ranks - rank);
-    const char* own[kRows / kWarp];
-#pragma unroll
-    for (int n = 0; n < kRows / kWarp; n++)
-      own[n] = from + static_cast<size_t>(row(min(rank + n * kWarp + lane, ranks - 1))) * stride;
-    for (int k = valid + lane; k < kRows; k += kWarp)
-      for (int c = 0; c < kRowBytes; c += 16) *reinterpret_cast<uint4*>(to + k * kRowPitch + c) = make_uint4(0, 0, 0, 0);
-    __syncwarp();
-    if (lane == 0) barrier_expect(barrier, valid * bytes);
-    __syncwarp();
-#pragma unroll
-    for (int n = 0; n < kRows / kWarp; n++) {
-      const int k = n * kWarp + lane;
-      if (k < valid) copy_bulk(to + k * kRowPitch, own[n], bytes, barrier);
     }
   }
 
@@ -125,16 +104,11 @@ struct SumStream {
     Slot slot;
     for (int i = 0; i < stages; i++, slot.advance()) {
       if (i >= kStages) barrier_wait(empty + slot.at, slot.parity ^ 1);
-      if constexpr (kBulk) {
-        copy_rows_in_bulk(weights_of(slot), elements + at, row_bytes, min(kRowBytes, row_bytes - at), i * kRows,
-                          full + slot.at);
-      } else {
-        copy_rows<kRowBytes, kRowPitch>(weights_of(slot), elements + at, row_bytes, i * kRows);
-      }
+      copy_rows<kRowBytes, kRowPitch>(weights_of(slot), elements + at, row_bytes, i * kRows, row_bytes - at);
       if constexpr (kQuantised)
         copy_rows<kScaleRowBytes, kScaleRowBytes>(scales_of(slot), scales + first_column / 32 * 2, columns / 32 * 2,
-                                                  i * kRows);
-      if constexpr (!kBulk || kQuantised) barrier_arrive_copied(full + slot.at);
+                                                  i * kRows, kScaleRowBytes);
+      barrier_arrive_copied(full + slot.at);
     }
   }
 
@@ -144,7 +118,8 @@ struct SumStream {
     Slot slot;
     for (int i = 0; i < stages; i++, slot.advance()) {
       if (i >= kStages) barrier_wait(empty + slot.at, slot.parity ^ 1);
-      copy_rows<kBatch * 2, kSPitch>(s_of(slot), reinterpret_cast<const char*>(s), kBatch * 2, i * kRows);
+      copy_rows<kBatch * 2, kSPitch>(s_of(slot), reinterpret_cast<const char*>(s), kBatch * 2, i * kRows,
+                                     kBatch * 2);
       barrier_arrive_copied(full + slot.at);
     }
   }
@@ -310,7 +285,7 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
   stream.empty = barriers + Stream::kStages;
   if (threadIdx.x == 0) {
     for (int i = 0; i < Stream::kStages; i++) {
-      barrier_init(stream.full + i, Stream::kFullArrivals);
+      barrier_init(stream.full + i, 2 * kWarp);
       barrier_init(stream.empty + i, Stream::kWarps);
     }
     barrier_init_done();

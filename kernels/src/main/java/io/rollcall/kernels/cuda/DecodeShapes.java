@@ -83,7 +83,7 @@ final class DecodeShapes {
     return tile * (2 * columns + 256 / bits(type));
   }
 
-  /** Whether rows of so many columns can be copied in bulk: in runs of 16 bytes, scales too. */
+  /** Whether rows of so many columns can be copied in runs of 16 bytes, scales too. */
   static boolean bulkCopied(WeightType type, int columns) {
     return !type.quantised() || columns % 256 == 0;
   }

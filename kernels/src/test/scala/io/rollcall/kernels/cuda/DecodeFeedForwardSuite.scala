@@ -13,7 +13,8 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
 
   private val shapes = Seq(
     Shape(64, 64, 1), Shape(384, 1536, 1), Shape(384, 1536, 7), Shape(320, 448, 8), Shape(128, 960, 16),
-    Shape(192, 1024, 30), Shape(320, 448, 64), Shape(512, 1536, 50, 128))
+    Shape(192, 1024, 30), Shape(320, 448, 64), Shape(512, 1536, 50, 128), Shape(256, 1536, 5), Shape(256, 960, 12),
+    Shape(256, 1024, 30))
 
   /** One layer with random weights, run by a rule and by the formulas. */
   private class Step(shape: Shape, kind: WeightType, scores: Scores, own: Boolean, random: Random) {
@@ -124,6 +125,17 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
           val step = new Step(shape, kind, Scores.NONE, false, random)
           val (y, _) = step.run(0, Int.MaxValue, 0)
           step.check(y, step.output(0 until shape.f, 0))
+        }
+      }
+    }
+
+    test(s"rows of $kind weights go round a block's ring more than once") {
+      onDevice {
+        val random = new Random(9)
+        for (batch <- Seq(3, 20)) {
+          val step = new Step(Shape(256, 12288, batch), kind, Scores.NONE, false, random)
+          val (y, _) = step.run(0, Int.MaxValue, 0)
+          step.check(y, step.output(0 until 12288, 0))
         }
       }
     }
