@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles each kernel file NAME.cu here into src/main/resources/io/rollcall/kernels/cuda/NAME.fatbin
+# Compiles each kernel file NAME.cu here into src/main/resources/io/rollcall/kernels/cuda/NAME.fatbin.gz
 # (machine code for sm_80, sm_86, sm_89, sm_90, and PTX for what is newer), with NAME.digest beside it:
 # what it was compiled from. Both are in the repository, so that a machine without nvcc ships the same
 # kernels. Maven runs this before it copies resources.
@@ -72,22 +72,23 @@ source_digest() {
 # Whether NAME.fatbin is there, whole, and of these sources.
 current() {
   local digest=$fatbins/$1.digest
-  [[ -f $fatbins/$1.fatbin && -f $digest ]] &&
+  [[ -f $fatbins/$1.fatbin.gz && -f $digest ]] &&
     [[ $(sed -n 's/^sources //p' "$digest") == "$(source_digest "$1")" ]] &&
-    [[ $(sed -n 's/^fatbin //p' "$digest") == "$(sha <"$fatbins/$1.fatbin")" ]]
+    [[ $(sed -n 's/^fatbin //p' "$digest") == "$(sha <"$fatbins/$1.fatbin.gz")" ]]
 }
 
 # compile NVCC NAME FOLDER
 compile() {
   local started=$SECONDS part="$3/$2.part"
   "$1" $flags --threads 2 -fatbin -o "$part" "$2.cu" || return 1
-  mv "$part" "$3/$2.fatbin"
+  gzip -9 -n <"$part" >"$3/$2.fatbin.gz"
+  rm "$part"
   {
     echo "sources $(source_digest "$2")"
-    echo "fatbin $(sha <"$3/$2.fatbin")"
+    echo "fatbin $(sha <"$3/$2.fatbin.gz")"
     echo "nvcc $("$1" --version | sed -nE 's/.*release ([0-9.]+),.*/\1/p')"
   } >"$3/$2.digest"
-  echo "nvcc $2.cu: $((SECONDS - started)) s, $(($(wc -c <"$3/$2.fatbin") / 1024)) KiB"
+  echo "nvcc $2.cu: $((SECONDS - started)) s, $(($(wc -c <"$3/$2.fatbin.gz") / 1024)) KiB"
 }
 
 # compile_all NVCC FOLDER NAME...: two at a time
@@ -107,8 +108,8 @@ for file in *.cu; do
   [[ ! -f $file ]] || names+=("${file%.cu}")
 done
 orphans=()
-for file in "$fatbins"/*.fatbin; do
-  name=$(basename "$file" .fatbin)
+for file in "$fatbins"/*.fatbin.gz; do
+  name=$(basename "$file" .fatbin.gz)
   [[ ! -f $file || -f $name.cu ]] || orphans+=("$name")
 done
 stale=()
@@ -132,7 +133,7 @@ case ${1:-} in
     compile_all "$nvcc" "$folder" ${names[@]+"${names[@]}"}
     # another nvcc gives other code; the same one gives the same bytes
     for name in ${names[@]+"${names[@]}"}; do
-      if ! cmp -s "$folder/$name.fatbin" "$fatbins/$name.fatbin"; then
+      if ! cmp -s "$folder/$name.fatbin.gz" "$fatbins/$name.fatbin.gz"; then
         echo "$name: compiles to other bytes than the repository's (nvcc $(sed -n 's/^nvcc //p' "$folder/$name.digest") and $(sed -n 's/^nvcc //p' "$fatbins/$name.digest"))"
       fi
     done
@@ -147,7 +148,7 @@ case ${1:-} in
     fi
     if [[ ${ROLLCALL_FATBINS:-} != keep ]]; then
       for name in ${orphans[@]+"${orphans[@]}"}; do
-        rm -f "$fatbins/$name.fatbin" "$fatbins/$name.digest"
+        rm -f "$fatbins/$name.fatbin.gz" "$fatbins/$name.digest"
       done
     fi
     # what is there, for CudaContext to load
@@ -155,7 +156,7 @@ case ${1:-} in
     {
       { cat "$fatbins"/*.digest 2>/dev/null || true; } | sed -n 's/^nvcc /# nvcc /p' | sort -uV | tail -1
       for name in ${names[@]+"${names[@]}"}; do
-        [[ ! -f $fatbins/$name.fatbin ]] || echo "$name"
+        [[ ! -f $fatbins/$name.fatbin.gz ]] || echo "$name"
       done
     } >"$classes/fatbins.index"
     ;;

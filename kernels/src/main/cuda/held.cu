@@ -149,16 +149,16 @@ struct HeldUnion {
   // Neurons of a tile of the second product.
   __device__ int neurons() const { return kind == Second::kBoth ? 8 : 16; }
 
-  // What the multiplying warps tell the asking one: how many rows are called so far, negative (less one)
+  // What the multiplying warps tell the asking ones: how many rows are called so far, negative (less one)
   // once that is all of them.
   struct Called {
     short* list;
     volatile int* count;
   };
 
-  // The asking warp: the first product's tiles, then the second's as far as rows for them are known.
+  // The asking warps: the first product's tiles, then the second's as far as rows for them are known.
   __device__ void ask(Stream& stream, int tiles, const Called& called) const {
-    const int r = threadIdx.x % 16;
+    const int r = Stream::asked_row();
     for (int tile = 0; tile < tiles; tile++) stream.ask(first, tile_of(tile) * 16 + r);
     const int each = neurons();
     for (int tile = 0;; tile++) {
@@ -271,7 +271,7 @@ struct HeldUnion {
 #endif
 
 #define HELD_KERNEL(NAME, FORMAT, PRECISION, BATCH, PARAMETERS, ...)                      \
-  extern "C" __global__ void __launch_bounds__(288, 1) NAME##_##FORMAT##_n##BATCH PARAMETERS { \
+  extern "C" __global__ void __launch_bounds__(384, 1) NAME##_##FORMAT##_n##BATCH PARAMETERS { \
     constexpr Precision kPrecision = PRECISION;                                               \
     constexpr int kBatch = BATCH;                                                             \
     (void)kPrecision, (void)kBatch;                                                           \

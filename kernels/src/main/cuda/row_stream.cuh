@@ -3,9 +3,10 @@
 //
 //   out[r, b] = sum over k of W[row(r), k] x[b, k],   b < kBatch
 //
-// The block works through tiles of 16 rows, one after the other. A stage is up to 1024 bytes of each of
-// a tile's rows. One warp asks for stages, a bulk copy a row, and eight warps multiply them, each its
-// eighth of the columns; they add up at the tile's end. Stages of all tiles follow each other through one
+// The block works through tiles of 16 rows, one after the other. A stage is up to 2048 bytes of each of
+// a tile's rows. Four warps ask for stages, four rows each, a bulk copy a row: a warp asks for one after
+// the other, some fifty cycles each, so copies are long and askers several. Eight warps multiply, each its
+// share of the columns; they add up at the tile's end. Stages of all tiles follow each other through one
 // ring, so that memory never rests. A tile may have fewer rows than 16: the missing ones are not read, and
 // their sums are no one's. Which rows a tile has need only be known when the ring reaches it, so that rows
 // found by earlier tiles of the same block can follow (held.cu).
@@ -32,16 +33,17 @@ template <Precision kPrecision, int kBatch>
 struct RowStream {
   using Weights = Format<kPrecision>;
   static constexpr int kWarps = 8;
-  static constexpr int kMultiplying = kWarps * kWarp;       // threads that multiply; a warp more asks
+  static constexpr int kMultiplying = kWarps * kWarp;        // threads that multiply
+  static constexpr int kAskers = 4;                          // warps that ask, after them
   static constexpr int kRows = 16;
-  static constexpr int kRowBytes = 1024;                     // of a row in a stage
+  static constexpr int kRowBytes = kBatch == 8 || Weights::kQuantised ? 2048 : 1024;  // of a row in a stage
   static constexpr int kRowPitch = kRowBytes + 16;
   static constexpr int kColumns = kRowBytes * 8 / Weights::kBits;
   static constexpr int kBatchTiles = kBatch / 8;
   static constexpr int kScaleRowBytes = Weights::kQuantised ? kColumns / 32 * 2 : 0;
   static constexpr int kScalePitch = Weights::kQuantised ? kScaleRowBytes + 16 : 0;
   static constexpr int kStageBytes = kRows * (kRowPitch + kScalePitch);
-  static constexpr int kStages = kBatch == 8 ? 6 : 4;
+  static constexpr int kStages = kBatch == 8 || kRowBytes == 1024 ? 4 : 2;
   static constexpr int kSumPitch = kBatch + 8;
   static constexpr int kSumsBytes = kWarps * kRows * kSumPitch * 4;
   static constexpr int kBarrierBytes = 128;  // 2 kStages + 2 of 8 bytes
@@ -86,7 +88,7 @@ struct RowStream {
       barrier_init(held, 1);
       barrier_init(held + 1, 1);
       for (int i = 0; i < kStages; i++) {
-        barrier_init(full + i, 1);
+        barrier_init(full + i, kAskers);
         barrier_init(empty + i, kWarps);
       }
       barrier_init_done();
@@ -105,11 +107,17 @@ struct RowStream {
       for (int c = 0; c < 4; c++) sums[j][c] = 0;
   }
 
-  // The asking warp: all stages of a tile. Lane r < 16 gives the tile's row r, negative for none.
+  static constexpr int kAskedRows = kRows / kAskers;
+
+  // The row of a tile that this lane of an asking warp asks for.
+  __device__ static int asked_row() { return (threadIdx.x - kMultiplying) / kWarp * kAskedRows + threadIdx.x % kAskedRows; }
+
+  // The asking warps: all stages of a tile. `row` is the matrix's row that is the tile's asked_row(),
+  // negative for none.
   __device__ void ask(const StreamedMatrix& matrix, int row) {
     const int lane = threadIdx.x % kWarp;
     const int row_bytes = Weights::row_bytes(matrix.columns), groups = matrix.columns / 32;
-    const int rows = __popc(__ballot_sync(kAllLanes, lane < kRows && row >= 0));
+    const int rows = __popc(__ballot_sync(kAllLanes, lane < kAskedRows && row >= 0));
     const char* elements = matrix.elements + static_cast<size_t>(max(row, 0)) * row_bytes;
     const uint16_t* scales = Weights::kQuantised ? matrix.scales + static_cast<size_t>(max(row, 0)) * groups : nullptr;
     for (int from = 0; from < row_bytes; from += kRowBytes, at++) {
@@ -118,11 +126,11 @@ struct RowStream {
       if (at >= kStages) barrier_wait(empty + slot, (at / kStages - 1) & 1);
       if (lane == 0) barrier_expect(full + slot, rows * (bytes + scale_bytes));
       __syncwarp();
-      if (lane < kRows && row >= 0) {
+      if (lane < kAskedRows && row >= 0) {
         char* stage = ring + slot * kStageBytes;
-        copy_bulk(stage + lane * kRowPitch, elements + from, bytes, full + slot);
+        copy_bulk(stage + asked_row() * kRowPitch, elements + from, bytes, full + slot);
         if constexpr (Weights::kQuantised)
-          copy_bulk(stage + kRows * kRowPitch + lane * kScalePitch,
+          copy_bulk(stage + kRows * kRowPitch + asked_row() * kScalePitch,
                     reinterpret_cast<const char*>(scales) + from * 8 / Weights::kBits / 16, scale_bytes, full + slot);
       }
     }
@@ -139,10 +147,10 @@ struct RowStream {
       const char* stage = ring + slot * kStageBytes;
       const int chunks = min(kRowBytes, row_bytes - from) / 16;
       const char* x_at = x.at + from * 8 / Weights::kBits * 2;
-      // a warp has 8 pieces of 16 bytes of each row, four at a time: 32, 64 or 128 columns
+      // a warp has 8 or 16 pieces of 16 bytes of each row, four at a time: 32, 64 or 128 columns
 #pragma unroll
-      for (int h = 0; h < 2; h++) {
-        const int chunk = warp * 8 + h * 4;
+      for (int h = 0; h < kRowBytes / 512; h++) {
+        const int chunk = h * 32 + warp * 4;
         if (chunk < chunks) multiply_chunks(stage, x, x_at, chunk, lane);
       }
       __syncwarp();
@@ -173,7 +181,7 @@ struct RowStream {
   __device__ void run(const StreamedMatrix& matrix, int tiles, const X& x, const bf16* from, int batch,
                       const Row& row, const Done& done) {
     if (asks()) {
-      for (int tile = 0; tile < tiles; tile++) ask(matrix, row(tile, threadIdx.x % kRows));
+      for (int tile = 0; tile < tiles; tile++) ask(matrix, row(tile, asked_row()));
       return;
     }
     depend_wait();

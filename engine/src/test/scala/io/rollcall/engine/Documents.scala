@@ -1,6 +1,6 @@
 package io.rollcall.engine
 
-import java.nio.file.{Files, Path, Paths}
+import java.nio.file.{FileSystemAlreadyExistsException, FileSystems, Files, Path, Paths}
 
 import scala.jdk.CollectionConverters._
 
@@ -10,7 +10,15 @@ import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 object Documents {
   private val mapper = new ObjectMapper
 
-  def resource(name: String): Path = Paths.get(getClass.getResource("/" + name).toURI)
+  /** A file or directory, within a jar where the classes are in one. */
+  def resource(name: String): Path = {
+    val uri = getClass.getResource("/" + name).toURI
+    if (uri.getScheme == "jar") {
+      try FileSystems.newFileSystem(uri, Map.empty[String, String].asJava)
+      catch { case _: FileSystemAlreadyExistsException => }
+    }
+    Paths.get(uri)
+  }
 
   def json(name: String): JsonNode = mapper.readTree(Files.readString(resource(name)))
 

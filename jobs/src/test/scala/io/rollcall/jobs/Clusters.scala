@@ -3,6 +3,9 @@ package io.rollcall.jobs
 import java.io.File
 import java.net.ServerSocket
 import java.nio.file.{Files, Path}
+import java.util.Properties
+
+import scala.jdk.CollectionConverters._
 
 import io.rollcall.jobs.runtime.RollcallPlugin
 import org.apache.spark.sql.SparkSession
@@ -18,6 +21,24 @@ object Clusters {
 
   /** Two executors of one core each. Stops the session of this JVM first. */
   def local(): SparkSession = session("local-cluster[2,1,2048]")
+
+  /**
+   * One worker that a discovery script told of GPUs, an executor for each, with the settings of
+   * conf/spark-gpu.conf that do not concern the size of this machine.
+   */
+  def withGpus(gpus: Int, discoveryScript: String): SparkSession = {
+    val file = new Properties
+    file.load(Files.newInputStream(Path.of(System.getProperty("rollcall.root"), "conf", "spark-gpu.conf")))
+    val defaults = file.asScala.toMap.map { case (name, value) => name -> value.trim } --
+      Seq("spark.files", "spark.executor.memory", "spark.executor.memoryOverhead")
+    val here = Map(
+      "spark.executor.cores" -> "1",
+      "spark.task.cpus" -> "1",
+      "spark.executor.resource.gpu.discoveryScript" -> discoveryScript,
+      "spark.worker.resource.gpu.amount" -> gpus.toString,
+      "spark.worker.resource.gpu.discoveryScript" -> discoveryScript)
+    session(s"local-cluster[1,$gpus,2048]", (defaults ++ here).toSeq: _*)
+  }
 
   private def session(master: String, settings: (String, String)*): SparkSession = {
     SparkSuite.stop()

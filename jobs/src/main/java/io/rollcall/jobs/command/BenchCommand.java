@@ -5,9 +5,10 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.rollcall.engine.bench.Benchmark;
 import io.rollcall.engine.bench.BenchmarkOptions;
 import io.rollcall.engine.bench.BenchmarkResult;
-import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.jobs.runtime.BackendChoice;
+import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -77,13 +78,13 @@ final class BenchCommand implements Callable<Integer> {
       split = ",",
       paramLabel = "TYPE",
       defaultValue = "bf16",
-      description = "bf16 (as stored), int8, int4 (default: ${DEFAULT-VALUE})")
+      description = ModelOptions.WEIGHTS)
   private List<String> weights;
 
   @Option(
       names = "--backend",
       paramLabel = "NAME",
-      description = "auto or cpu (default: ${DEFAULT-VALUE})")
+      description = ModelOptions.BACKEND)
   private String backend;
 
   @Option(
@@ -94,7 +95,7 @@ final class BenchCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    ModelOptions.requireBackend(backend);
+    BackendChoice choice = BackendChoice.parse(backend);
     BenchmarkOptions options =
         SparsityOptions.usage(
             () ->
@@ -107,9 +108,12 @@ final class BenchCommand implements Callable<Integer> {
     int threads = workers == null ? Runtime.getRuntime().availableProcessors() : workers;
     int printed = 0;
     for (var type : weights.stream().map(ModelOptions::weightType).toList()) {
-      try (LoadedModel loaded = new ModelSource(model, type).load(new Configuration())) {
-        printed += new Benchmark(loaded, options, threads).run(BenchCommand::print);
+      ModelSource source = new ModelSource(model, type, choice);
+      try (var lease =
+          ModelRegistry.process().acquire(source, List.of(), new Configuration())) {
+        printed += new Benchmark(lease.model(), options, threads).run(BenchCommand::print);
       }
+      ModelRegistry.process().close(); // the next precision is another copy of the weights
     }
     System.err.println(printed + " configurations measured with " + threads + " threads");
     return 0;

@@ -1,6 +1,7 @@
 package io.rollcall.jobs.command;
 
 import io.rollcall.jobs.demo.DemoAction;
+import io.rollcall.jobs.runtime.BackendChoice;
 import java.io.IOException;
 import java.util.concurrent.Callable;
 import org.apache.spark.sql.SparkSession;
@@ -21,11 +22,18 @@ final class DemoCommand implements Callable<Integer> {
           + " rollcall-demo)")
   private String output;
 
+  @Option(
+      names = "--backend",
+      paramLabel = "NAME",
+      description = ModelOptions.BACKEND)
+  private String backend;
+
   @Override
   public Integer call() throws IOException {
+    BackendChoice choice = BackendChoice.parse(backend);
     try (SparkSession spark = Sessions.open("demo")) {
       System.out.print(
-          new DemoAction(spark, output, System.err, Terminal.stderr()).execute().page());
+          new DemoAction(spark, output, choice, System.err, Terminal.stderr()).execute().page());
     }
     return 0;
   }

@@ -30,11 +30,15 @@ final class Summary {
       line(
           text,
           "\n%s, union %s: mean union density %.2f, %.0f %% of the feed-forward bytes saved",
-          result.plan().method(),
-          result.plan().union(),
+          result.profile().method(),
+          result.profile().union(),
           totals.unionDensity(),
           100.0 * (totals.bytesDense() - totals.bytesRead()) / totals.bytesDense());
     }
+    totals.devices()
+        .forEach(
+            device ->
+                line(text, "\nOn %s, weights %s, %,d tasks", device.name(), device.weights(), device.tasks()));
     line(text, "\nTables: %1$s/generations, %1$s/sparsity; record: %1$s/runs/%2$s.json",
         result.output(), result.runId());
     if (result.warning() != null) {

@@ -3,7 +3,8 @@ package io.rollcall.jobs.demo;
 import static org.apache.spark.sql.functions.col;
 
 import io.rollcall.engine.generation.Prompt;
-import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.generation.GenerationOptions;
+import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.generate.GenerateAction;
 import io.rollcall.jobs.generate.GenerateRequest;
@@ -12,6 +13,7 @@ import io.rollcall.jobs.generate.SparsityRequest;
 import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.output.OutputDirectory;
 import io.rollcall.jobs.output.WriteMode;
+import io.rollcall.jobs.runtime.BackendChoice;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
 import io.rollcall.kernels.WeightType;
@@ -36,6 +38,7 @@ public final class DemoAction {
 
   private final SparkSession spark;
   private final String output;
+  private final BackendChoice backend;
   private final PrintStream progress;
   private final boolean terminal;
 
@@ -43,9 +46,15 @@ public final class DemoAction {
    * @param output directory of the tables; an earlier demo's is overwritten
    * @param terminal whether {@code progress} is one
    */
-  public DemoAction(SparkSession spark, String output, PrintStream progress, boolean terminal) {
+  public DemoAction(
+      SparkSession spark,
+      String output,
+      BackendChoice backend,
+      PrintStream progress,
+      boolean terminal) {
     this.spark = spark;
     this.output = output;
+    this.backend = backend;
     this.progress = progress;
     this.terminal = terminal;
   }
@@ -58,7 +67,7 @@ public final class DemoAction {
     directory.prepare();
     String documents = new Path(output, "documents").toString();
     DemoCorpus.documents(spark).coalesce(1).write().mode(SaveMode.Overwrite).parquet(documents);
-    ModelSource source = new ModelSource(MODEL, WeightType.BF16);
+    ModelSource source = new ModelSource(MODEL, WeightType.BF16, backend);
     Decoding decoding = Decoding.greedy(BATCH_SIZE, MAX_NEW_TOKENS);
     GenerateResult run =
         new GenerateAction(
@@ -74,15 +83,22 @@ public final class DemoAction {
                     0))
             .progress(progress, terminal)
             .execute();
-    LoadedModel model = ModelRegistry.process().model(source, configuration).model();
-    Comparison comparison =
-        Comparison.run(
-            model,
-            run.plan(),
-            decoding.options(model.config()),
-            Runtime.getRuntime().availableProcessors(),
-            sample(documents));
-    return new DemoResult(MODEL, documents, run, preview(), comparison, BATCH_SIZE);
+    return new DemoResult(
+        MODEL, documents, run, preview(), compare(source, decoding, run, documents), BATCH_SIZE);
+  }
+
+  private Comparison compare(
+      ModelSource source, Decoding decoding, GenerateResult run, String documents) {
+    int workers = Runtime.getRuntime().availableProcessors();
+    try (ModelRegistry.Lease lease =
+        ModelRegistry.process()
+            .acquire(source, List.of(), spark.sessionState().newHadoopConf())) {
+      SparsityPlan plan =
+          new SparsityPlan(
+              run.profile(), lease.crossover(run.profile(), decoding.batchSize(), workers));
+      GenerationOptions options = decoding.options(lease.model().config());
+      return Comparison.run(lease.model(), plan, options, workers, sample(documents));
+    }
   }
 
   private List<Prompt> sample(String documents) {

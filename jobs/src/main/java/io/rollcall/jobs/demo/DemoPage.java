@@ -39,7 +39,7 @@ final class DemoPage {
   private void savings() {
     line(
         "\nWhat sparsity saved, by layer (%s, union %s, up to %d sequences together):\n",
-        demo.run().plan().method(), demo.run().plan().union(), demo.batchSize());
+        demo.run().profile().method(), demo.run().profile().union(), demo.batchSize());
     TextTable table =
         new TextTable(
             1,
@@ -83,7 +83,7 @@ final class DemoPage {
             new Column("Same summaries", 14, true));
     speed(table, "dense", compared.dense(), "");
     speed(
-        table, demo.run().plan().method().toString(), compared.sparse(), percent(compared.same()));
+        table, demo.run().profile().method().toString(), compared.sparse(), percent(compared.same()));
     page.append(table);
   }
 

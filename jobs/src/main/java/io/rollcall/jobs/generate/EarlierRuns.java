@@ -3,7 +3,7 @@ package io.rollcall.jobs.generate;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
 import java.util.List;
 import java.util.TreeSet;
 
@@ -14,15 +14,15 @@ final class EarlierRuns {
   private EarlierRuns() {}
 
   /** One line on what a resumed run does otherwise than the runs before it; null if nothing. */
-  static String differences(List<String> records, String modelDigest, SparsityPlan plan) {
+  static String differences(List<String> records, String modelDigest, SparsityProfile profile) {
     TreeSet<String> other = new TreeSet<>();
     for (String record : records) {
       try {
         JsonNode run = JSON.readTree(record);
         note(other, "model", run.path("model_digest").asText(modelDigest), modelDigest);
-        note(other, "method", run.path("method").asText(), plan.method().toString());
-        note(other, "union", run.path("union").asText(), plan.union().toString());
-        String sparsity = JSON.valueToTree(plan.profile().sparsity()).toString();
+        note(other, "method", run.path("method").asText(), profile.method().toString());
+        note(other, "union", run.path("union").asText(), profile.union().toString());
+        String sparsity = JSON.valueToTree(profile.sparsity()).toString();
         note(other, "sparsity", run.path("sparsity").toString(), sparsity);
       } catch (JsonProcessingException e) {
         other.add("a record that cannot be read");

@@ -1,6 +1,7 @@
 package io.rollcall.jobs.generate;
 
 import io.rollcall.engine.UserException;
+import java.util.List;
 
 /** Finds the one line in a failed Spark job. */
 final class Failures {
@@ -16,7 +17,13 @@ final class Failures {
       root = cause;
     }
     String message = root.getMessage() == null ? root.toString() : root.getMessage();
-    return new UserException(
-        "the job failed: " + message.lines().findFirst().orElse(root.toString()).strip(), e);
+    return new UserException("the job failed: " + firstSentence(message), e);
+  }
+
+  /** The first line; with the next where it only announces it. */
+  private static String firstSentence(String message) {
+    List<String> lines = message.lines().map(String::strip).filter(line -> !line.isEmpty()).toList();
+    boolean announces = lines.size() > 1 && lines.get(0).endsWith(":");
+    return String.join(" ", lines.subList(0, announces ? 2 : Math.min(1, lines.size())));
   }
 }

@@ -1,8 +1,13 @@
 package io.rollcall.jobs.generate;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.generation.PhaseTimes;
-import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.model.Model;
+import io.rollcall.engine.model.ModelReader;
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.output.OutputDirectory;
 import io.rollcall.jobs.output.RunRecord;
@@ -15,6 +20,7 @@ import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.PrintStream;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
@@ -91,29 +97,62 @@ public final class GenerateAction {
     }
     output.prepare();
     TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
-    ModelRegistry.Loaded loaded =
-        ModelRegistry.process().model(request.model(), configuration);
-    SparsityPlan plan =
-        new SparsityPlanner(
-                loaded, request.decoding(), template.of(loaded), workersOfTask())
-            .plan(
-                request.sparsity(),
-                new CalibrationSample(
-                    request.input().path(), () -> table.sample(CALIBRATION_PROMPTS)),
-                configuration);
+    ModelRegistry models = ModelRegistry.process();
+    if (spark.sparkContext().isLocal()) {
+      // tasks run in this process: what it lacks is said before anything is done
+      models.devices(request.model());
+    }
+    ModelFiles files = models.files(request.model(), configuration);
+    SparsityProfile profile;
     String warning = null;
+    // The driver needs no weights: they are loaded where the tasks run.
+    try (Model model = described(files)) {
+      String templateName = template.of(model, files).name();
+      profile =
+          new SparsityPlanner(model, files)
+              .profile(
+                  request.sparsity(),
+                  (method, union, sparsity) -> calibrate(table, template, method, union, sparsity),
+                  configuration);
+      if (request.mode() == WriteMode.RESUME) {
+        warning = EarlierRuns.differences(output.records(), model.digest(), profile);
+      }
+      record
+          .put("configuration", request)
+          .put("model", request.model().name())
+          .put("model_digest", model.digest())
+          .put("template", templateName);
+    }
     if (request.mode() == WriteMode.OVERWRITE) {
       output.clear();
-    } else if (request.mode() == WriteMode.RESUME) {
-      warning = EarlierRuns.differences(output.records(), loaded.model().digest(), plan);
     }
-    record
-        .put("configuration", request)
-        .put("model", request.model().name())
-        .put("model_digest", loaded.model().digest())
-        .put("template", template.of(loaded).name());
-    ProfileRecord.put(record, plan);
-    return run(output, table, rows, template, plan, record, warning);
+    ProfileRecord.put(record, profile);
+    return run(output, table, rows, template, profile, record, warning);
+  }
+
+  private static Model described(ModelFiles files) {
+    try (ModelReader reader = ModelReader.open(files)) {
+      return reader.finish();
+    }
+  }
+
+  private SparsityProfile calibrate(
+      PromptTable table,
+      TemplateSource template,
+      Method method,
+      UnionStrategy union,
+      double sparsity) {
+    List<String> sample = table.sample(CALIBRATION_PROMPTS);
+    return new CalibrationTask(
+            request.model(),
+            method,
+            union,
+            sparsity,
+            request.decoding(),
+            template,
+            sample,
+            configuration)
+        .run(spark.sparkContext(), request.input().path());
   }
 
   private GenerateResult run(
@@ -121,7 +160,7 @@ public final class GenerateAction {
       PromptTable table,
       long rows,
       TemplateSource template,
-      SparsityPlan plan,
+      SparsityProfile profile,
       RunRecord record,
       String warning) {
     boolean resume = request.mode() == WriteMode.RESUME;
@@ -133,12 +172,12 @@ public final class GenerateAction {
         new Tables.Labels(
             record.runId(),
             request.model().name(),
-            plan.method().toString(),
-            plan.union().toString());
+            profile.method().toString(),
+            profile.union().toString());
     TotalsAccumulator totals = new TotalsAccumulator();
     spark.sparkContext().register(totals, "rollcall totals");
     try (AutoCloseable shown = show(record.runId(), prompts)) {
-      infer(output, pending, partitions, labels, template, plan, totals);
+      infer(output, pending, partitions, labels, template, profile, totals);
     } catch (Exception e) {
       UserException failure = Failures.explain(e);
       record.failed(failure.getMessage());
@@ -149,7 +188,7 @@ public final class GenerateAction {
     return new GenerateResult(
         record.runId(),
         output.path(),
-        plan,
+        profile,
         totals.value(),
         rows - prompts,
         record.wallSeconds(),
@@ -162,7 +201,7 @@ public final class GenerateAction {
       int partitions,
       Tables.Labels labels,
       TemplateSource template,
-      SparsityPlan plan,
+      SparsityProfile profile,
       TotalsAccumulator totals) {
     SparkContext context = spark.sparkContext();
     context.setJobGroup(
@@ -175,7 +214,7 @@ public final class GenerateAction {
                 new InferenceTask.Work(
                     labels,
                     request.model(),
-                    plan,
+                    profile,
                     request.decoding(),
                     template,
                     new SerializableConfiguration(configuration),
@@ -210,7 +249,12 @@ public final class GenerateAction {
     if (request.partitions() > 0) {
       return request.partitions();
     }
-    int slots = Math.max(1, spark.sparkContext().defaultParallelism() / workersOfTask());
+    int devices =
+        spark.sparkContext().isLocal() ? ModelRegistry.process().devices(request.model()) : 0;
+    int slots =
+        devices > 0
+            ? devices
+            : Math.max(1, spark.sparkContext().defaultParallelism() / workersOfTask());
     long fullBatches = ceil(prompts, request.decoding().batchSize());
     long wanted = Math.max(ceil(prompts, PROMPTS_PER_TASK), Math.min(slots, fullBatches));
     return (int) Math.max(1, Math.min(wanted, 1_000_000));

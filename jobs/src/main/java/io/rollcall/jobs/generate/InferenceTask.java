@@ -1,8 +1,11 @@
 package io.rollcall.jobs.generate;
 
+import com.esotericsoftware.kryo.DefaultSerializer;
+import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.output.Tables;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
@@ -15,6 +18,7 @@ import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Row;
 import org.apache.spark.util.SerializableConfiguration;
+import org.apache.spark.util.TaskCompletionListener;
 
 /** Answers the prompts of one partition with the model of its process. */
 final class InferenceTask implements MapPartitionsFunction<Row, Row> {
@@ -22,13 +26,16 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
   /**
    * What every task of a run needs.
    *
+   * <p>The crossover is the device's own: each executor measures it.
+   *
    * @param configuration Hadoop's, for a model on a remote file system
    * @param keptColumns how many input columns follow a generation's own
    */
+  @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
   record Work(
       Tables.Labels labels,
       ModelSource model,
-      SparsityPlan plan,
+      SparsityProfile profile,
       Decoding decoding,
       TemplateSource template,
       SerializableConfiguration configuration,
@@ -48,20 +55,28 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
     TaskContext task = TaskContext.get();
     Work work = broadcast.value();
     Configuration configuration = work.configuration().value();
-    ModelRegistry.Loaded loaded = ModelRegistry.process().model(work.model(), configuration);
-    LoadedModel model = loaded.model();
-    PromptFeed feed = new PromptFeed(rows, work.keptColumns(), task);
-    Generator generator =
-        new Generator(
-            model,
-            work.plan(),
-            work.template().of(loaded),
-            work.decoding().options(model.config()),
-            task.cpus(),
-            feed);
-    TaskRows output = new TaskRows(work.labels(), feed, generator, task, totals);
-    task.addTaskCompletionListener(
-        (org.apache.spark.util.TaskCompletionListener) ended -> generator.close());
-    return output;
+    return TaskFaults.rethrown(
+        () -> {
+          ModelRegistry.Lease lease = ModelRegistry.process().acquire(work.model(), task, configuration);
+          LoadedModel model = lease.model();
+          Decoding decoding = work.decoding();
+          SparsityPlan plan =
+              new SparsityPlan(
+                  work.profile(),
+                  lease.crossover(work.profile(), decoding.batchSize(), task.cpus()));
+          PromptFeed feed = new PromptFeed(rows, work.keptColumns(), task);
+          Generator generator =
+              new Generator(
+                  model,
+                  plan,
+                  work.template().of(model.model(), lease.files()),
+                  decoding.options(model.config()),
+                  task.cpus(),
+                  feed);
+          // ends before the lease does: listeners run in the order opposite to their adding
+          task.addTaskCompletionListener((TaskCompletionListener) ended -> generator.close());
+          DeviceUse device = DeviceUse.of(lease, generator.device(), plan);
+          return new TaskRows(work.labels(), feed, generator, device, task, totals);
+        });
   }
 }

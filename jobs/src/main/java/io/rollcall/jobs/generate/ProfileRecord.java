@@ -1,6 +1,6 @@
 package io.rollcall.jobs.generate;
 
-import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.output.RunRecord;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -13,14 +13,13 @@ import java.util.Map;
 final class ProfileRecord {
   private ProfileRecord() {}
 
-  static void put(RunRecord record, SparsityPlan plan) {
+  static void put(RunRecord record, SparsityProfile profile) {
     record
-        .put("method", plan.method())
-        .put("union", plan.union())
-        .put("sparsity", plan.profile().sparsity())
-        .put("profile", plan.profile())
-        .put("profile_digest", sha256(plan.profile().toJson()))
-        .put("crossover", plan.crossover().density());
+        .put("method", profile.method())
+        .put("union", profile.union())
+        .put("sparsity", profile.sparsity())
+        .put("profile", profile)
+        .put("profile_digest", sha256(profile.toJson()));
   }
 
   static Map<String, Object> layer(RunTotals.LayerTotals layer) {

@@ -8,9 +8,8 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
-import java.util.TreeSet;
+import java.util.stream.IntStream;
 
 /**
  * Sums over the tasks of a run. Immutable.
@@ -18,7 +17,7 @@ import java.util.TreeSet;
  * @param finishReasons generations by finish reason
  * @param errors error rows by kind: the message with its numbers left out
  * @param layers own and union density summed over steps, by layer
- * @param devices what the tasks ran on
+ * @param devices what the tasks ran on; those alike are one
  */
 public record RunTotals(
     Map<String, Long> finishReasons,
@@ -27,13 +26,13 @@ public record RunTotals(
     long outputTokens,
     PhaseTimes times,
     List<LayerTotals> layers,
-    Set<String> devices)
+    List<DeviceUse> devices)
     implements Serializable {
 
   private static final int ERROR_KINDS = 20;
 
   public static final RunTotals NONE =
-      new RunTotals(Map.of(), Map.of(), 0, 0, PhaseTimes.NONE, List.of(), Set.of());
+      new RunTotals(Map.of(), Map.of(), 0, 0, PhaseTimes.NONE, List.of(), List.of());
 
   /**
    * The decode steps of one layer.
@@ -99,11 +98,11 @@ public record RunTotals(
             generation.outputTokens(),
             PhaseTimes.NONE,
             List.of(),
-            Set.of()));
+            List.of()));
   }
 
   /** Adds what a finished generator knows. */
-  public RunTotals plus(PhaseTimes times, List<LayerStatistics> statistics, String device) {
+  public RunTotals plus(PhaseTimes times, List<LayerStatistics> statistics, DeviceUse device) {
     return plus(
         new RunTotals(
             Map.of(),
@@ -112,12 +111,10 @@ public record RunTotals(
             0,
             times,
             statistics.stream().map(LayerTotals::of).toList(),
-            Set.of(device)));
+            List.of(device)));
   }
 
   public RunTotals plus(RunTotals other) {
-    Set<String> allDevices = new TreeSet<>(devices);
-    allDevices.addAll(other.devices);
     return new RunTotals(
         sum(finishReasons, other.finishReasons),
         limited(sum(errors, other.errors)),
@@ -125,7 +122,7 @@ public record RunTotals(
         outputTokens + other.outputTokens,
         times.plus(other.times),
         byLayer(layers, other.layers),
-        allDevices);
+        together(devices, other.devices));
   }
 
   /** Rows written to generations. */
@@ -173,6 +170,19 @@ public record RunTotals(
                 count,
                 Long::sum));
     return kept;
+  }
+
+  private static List<DeviceUse> together(List<DeviceUse> a, List<DeviceUse> b) {
+    List<DeviceUse> sum = new ArrayList<>(a);
+    for (DeviceUse use : b) {
+      int like = IntStream.range(0, sum.size()).filter(i -> sum.get(i).alike(use)).findFirst().orElse(-1);
+      if (like < 0) {
+        sum.add(use);
+      } else {
+        sum.set(like, sum.get(like).plus(use));
+      }
+    }
+    return sum;
   }
 
   private static List<LayerTotals> byLayer(List<LayerTotals> a, List<LayerTotals> b) {

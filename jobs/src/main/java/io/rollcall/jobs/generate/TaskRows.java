@@ -4,7 +4,6 @@ import io.rollcall.engine.generation.Generation;
 import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.statistics.LayerStatistics;
 import io.rollcall.jobs.output.Tables;
-import io.rollcall.jobs.runtime.Device;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.jobs.runtime.TaskProgress;
 import java.util.Iterator;
@@ -20,6 +19,7 @@ final class TaskRows implements Iterator<Row> {
   private final Tables.Labels labels;
   private final PromptFeed feed;
   private final Generator generator;
+  private final DeviceUse device;
   private final TaskContext task;
   private final TotalsAccumulator accumulator;
   private RunTotals totals = RunTotals.NONE;
@@ -31,11 +31,13 @@ final class TaskRows implements Iterator<Row> {
       Tables.Labels labels,
       PromptFeed feed,
       Generator generator,
+      DeviceUse device,
       TaskContext task,
       TotalsAccumulator accumulator) {
     this.labels = labels;
     this.feed = feed;
     this.generator = generator;
+    this.device = device;
     this.task = task;
     this.accumulator = accumulator;
   }
@@ -43,7 +45,7 @@ final class TaskRows implements Iterator<Row> {
   @Override
   public boolean hasNext() {
     if (next == null && statistics == null) {
-      next = nextGeneration();
+      next = TaskFaults.rethrown(this::nextGeneration);
       if (next == null) {
         finish();
       }
@@ -81,7 +83,7 @@ final class TaskRows implements Iterator<Row> {
 
   private void finish() {
     List<LayerStatistics> all = generator.statistics();
-    totals = totals.plus(generator.times(), all, Device.describe(generator.device()));
+    totals = totals.plus(generator.times(), all, device);
     accumulator.add(totals);
     report();
     generator.close();

@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.ser.std.ToStringSerializerBase;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.Version;
+import io.rollcall.jobs.runtime.BackendChoice;
 import io.rollcall.kernels.WeightType;
 import java.security.SecureRandom;
 import java.time.Instant;
@@ -41,6 +42,7 @@ public final class RunRecord {
                   .addSerializer(Method.class, ToStringSerializer.instance)
                   .addSerializer(UnionStrategy.class, ToStringSerializer.instance)
                   .addSerializer(WriteMode.class, ToStringSerializer.instance)
+                  .addSerializer(BackendChoice.class, ToStringSerializer.instance)
                   .addSerializer(WeightType.class, new LowerCase()))
           .build();
 

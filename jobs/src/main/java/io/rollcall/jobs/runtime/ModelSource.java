@@ -2,8 +2,6 @@ package io.rollcall.jobs.runtime;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.ModelFiles;
-import io.rollcall.engine.runner.CpuModel;
-import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.kernels.WeightType;
 import java.io.IOException;
 import java.io.Serializable;
@@ -17,11 +15,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Which checkpoint to load and at what precision.
+ * Which checkpoint to load, at what precision, and what to compute with.
  *
  * @param name {@code builtin:NAME}, a local path, or a directory's URI on any Hadoop file system
  */
-public record ModelSource(String name, WeightType weights) implements Serializable {
+public record ModelSource(String name, WeightType weights, BackendChoice backend)
+    implements Serializable {
   private static final Logger LOG = LoggerFactory.getLogger(ModelSource.class);
 
   /**
@@ -42,11 +41,6 @@ public record ModelSource(String name, WeightType weights) implements Serializab
     } catch (IOException | IllegalArgumentException e) {
       throw new UserException("cannot read model '" + name + "': " + e.getMessage(), e);
     }
-  }
-
-  /** Loads the checkpoint, for whoever does not share it. */
-  public LoadedModel load(Configuration configuration) {
-    return CpuModel.load(files(configuration), weights);
   }
 
   private Path stage(FileSystem system, org.apache.hadoop.fs.Path remote) throws IOException {

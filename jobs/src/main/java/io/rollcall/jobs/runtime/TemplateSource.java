@@ -1,5 +1,7 @@
 package io.rollcall.jobs.runtime;
 
+import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.model.Model;
 import io.rollcall.engine.text.PromptTemplate;
 import java.io.Serializable;
 import org.apache.hadoop.conf.Configuration;
@@ -19,13 +21,16 @@ public record TemplateSource(String name, String text) implements Serializable {
         : new TemplateSource(name, TextFile.read("template", name, configuration));
   }
 
-  /** @throws io.rollcall.engine.UserException when the model cannot be prompted by it */
-  public PromptTemplate of(ModelRegistry.Loaded loaded) {
+  /**
+   * @param files of the checkpoint that {@code model} was read from
+   * @throws io.rollcall.engine.UserException when the model cannot be prompted by it
+   */
+  public PromptTemplate of(Model model, ModelFiles files) {
     if (name == null) {
-      return loaded.model().template();
+      return model.template();
     }
     return text == null
-        ? PromptTemplate.of(name, loaded.files(), loaded.model().tokenizer())
-        : PromptTemplate.ofSource(name, text, loaded.files(), loaded.model().tokenizer());
+        ? PromptTemplate.of(name, files, model.tokenizer())
+        : PromptTemplate.ofSource(name, text, files, model.tokenizer());
   }
 }

@@ -20,14 +20,10 @@ public final class TextFile {
     return new String(bytes(what, path, configuration), StandardCharsets.UTF_8);
   }
 
-  /**
-   * Another file beside one that an option names.
-   *
-   * @param name plain
-   */
-  public static byte[] sibling(String what, String path, String name, Configuration configuration) {
-    Path parent = new Path(path).getParent();
-    return bytes(what, parent == null ? name : new Path(parent, name).toString(), configuration);
+  /** Like {@link #read}, of a file in the same directory as another. */
+  public static byte[] sibling(
+      String what, String of, String name, Configuration configuration) {
+    return bytes(what, new Path(new Path(of).getParent(), name).toString(), configuration);
   }
 
   private static byte[] bytes(String what, String path, Configuration configuration) {

@@ -56,11 +56,11 @@ class RollcallCommandSuite extends AnyFunSuite {
       Seq("--batch-size", "many") -> "--batch-size",
       Seq("--method", "magic") -> "m-countdown",
       Seq("--union", "all") -> "budget:<fraction>",
-      Seq("--weights", "int3") -> "int3",
-      Seq("--backend", "cuda") -> "only the CPU",
+      Seq("--weights", "int2") -> "bf16, int8 or int4",
+      Seq("--backend", "gpu") -> "auto, cpu or cuda",
       Seq("--profile", "p", "--method", "cats") -> "--profile",
       Seq("--method", "dense", "--sparsity", "0.5") -> "--sparsity",
-      Seq("--method", "d-countdown") -> "needs a trained predictor",
+      Seq("--method", "d-countdown") -> "needs a profile with a predictor",
       Seq("--sparsity", "1.5") -> "outside (0, 1)",
       Seq("--top-p", "0.5") -> "--temperature",
       Seq("--keep-columns", "model") -> "--keep-columns",
@@ -72,9 +72,9 @@ class RollcallCommandSuite extends AnyFunSuite {
   }
 
   test("a system property changes a default") {
-    System.setProperty("rollcall.weights", "int3")
+    System.setProperty("rollcall.weights", "int2")
     com.typesafe.config.ConfigFactory.invalidateCaches()
-    try assert(refused("generate" +: paths: _*).contains("int3"))
+    try assert(refused("generate" +: paths: _*).contains("int2"))
     finally {
       System.clearProperty("rollcall.weights")
       com.typesafe.config.ConfigFactory.invalidateCaches()

@@ -63,7 +63,7 @@ class ClusterSuite extends SparkSuite with BeforeAndAfterAll {
     assert(executors().size == 2)
     assert(result.totals.rows == 400)
 
-    val profile = write("profile.json", result.plan.profile.toJson)
+    val profile = write("profile.json", result.profile.toJson)
     val same = new SparsityRequest(null, null, profile, null)
     val again = Requests(
       input, path("killed"), same, batchSize = 4, maxNewTokens = 24, partitions = 4)

@@ -8,11 +8,11 @@ import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import io.rollcall.engine.UserException
 import io.rollcall.engine.generation.{GenerationOptions, Generator, Prompt}
 import io.rollcall.engine.runner.{CpuModel, CpuModelRunner, RunnerOptions}
-import io.rollcall.engine.sparsity.{BatchBuckets, Method, UnionStrategy}
+import io.rollcall.engine.sparsity.{BatchBuckets, Method, SparsityPlan, UnionStrategy}
 import io.rollcall.jobs.SparkSuite
 import io.rollcall.jobs.input.PromptSource
 import io.rollcall.jobs.output.WriteMode
-import io.rollcall.jobs.runtime.{ModelRegistry, ModelSource}
+import io.rollcall.jobs.runtime.{BackendChoice, ModelRegistry, ModelSource}
 import io.rollcall.kernels.WeightType
 import org.apache.hadoop.conf.Configuration
 import org.apache.spark.sql.Row
@@ -69,7 +69,7 @@ class GenerateActionSuite extends SparkSuite {
     val result = run(
       Requests(input, path("calibration"), Requests.own(0.6), batchSize = 32)
         .withPartitions(2))
-    write("profile.json", result.plan.profile.toJson)
+    write("profile.json", result.profile.toJson)
   }
 
   test("statistics count each decoded token once and agree with the generations") {
@@ -93,11 +93,14 @@ class GenerateActionSuite extends SparkSuite {
     val input = prompts("in", documents: _*)
     val sparsity = SparsityRequest.of(Method.M_COUNTDOWN, 0.5, new UnionStrategy.Shared())
     val result = run(Requests(input, path("out"), sparsity, batchSize = 4).withPartitions(1))
-    val masks = new RecordedMasks(result.plan)
-    val model = ModelRegistry.process().model(Requests.builtin, new Configuration()).model
+    val lease =
+      ModelRegistry.process().acquire(Requests.builtin, java.util.List.of[String](), new Configuration())
+    val model = lease.model.asInstanceOf[CpuModel]
+    val plan = new SparsityPlan(result.profile, lease.crossover(result.profile, 4, 1))
+    val masks = new RecordedMasks(plan)
     val options = GenerationOptions.greedy(4, 8, model.config.context)
-    val runner = new CpuModelRunner(
-      model.asInstanceOf[CpuModel], result.plan, RunnerOptions.greedy(4, options.context, 1), null, masks)
+    val runner =
+      new CpuModelRunner(model, plan, RunnerOptions.greedy(4, options.context, 1), null, masks)
     val generator = new Generator(
       model,
       model.template,
@@ -105,7 +108,10 @@ class GenerateActionSuite extends SparkSuite {
       documents.iterator.map { case (id, text) => new Prompt(id, text) }.asJava,
       runner)
     try generator.forEachRemaining(_ => ())
-    finally generator.close()
+    finally {
+      generator.close()
+      lease.close()
+    }
 
     val rows = table(path("out"), "sparsity").collect()
     assert(rows.map(row => (row.getAs[Int]("layer"), row.getAs[Int]("batch_size"))).toSet == masks.steps.keySet)
@@ -116,9 +122,9 @@ class GenerateActionSuite extends SparkSuite {
       assert(row.getAs[Long]("steps") == steps.size)
       assert(row.getAs[Double]("own_density") == steps.map(_.called).sum / (neurons * batch * steps.size))
       assert(row.getAs[Double]("union_density") == steps.map(_.union).sum / (neurons * steps.size))
-      val dense = steps.count(step => result.plan.crossover.dense(BatchBuckets.of(batch), step.union / neurons))
+      val dense = steps.count(step => plan.crossover.dense(BatchBuckets.of(batch), step.union / neurons))
       assert(row.getAs[Long]("dense_steps") == dense)
-      val sparse = steps.filterNot(step => result.plan.crossover.dense(BatchBuckets.of(batch), step.union / neurons))
+      val sparse = steps.filterNot(step => plan.crossover.dense(BatchBuckets.of(batch), step.union / neurons))
       val perRow = 2L * model.config.hiddenSize
       val read = dense * 3 * 1536 * perRow + sparse.map(step => (1536 + 2 * step.union) * perRow).sum
       assert(row.getAs[Long]("bytes_read") == read)
@@ -205,14 +211,14 @@ class GenerateActionSuite extends SparkSuite {
     val overwrite = request.withMode(WriteMode.OVERWRITE)
     val empty = prompts("empty")
     Files.createDirectory(Path.of(path("model")))
-    val other = run(Requests(input, path("other"))).plan.profile
+    val other = run(Requests(input, path("other"))).profile
     val foreign = other.toJson.replace(other.modelDigest, "0" * 64)
     val profile = write("foreign.json", foreign)
     val bad = Seq(
       overwrite.copyWith(input = PromptSource.of(path("none"))) -> "does not exist",
       overwrite.copyWith(input = PromptSource.of(empty)) -> "has no rows",
-      overwrite.copyWith(model = new ModelSource(path("model"), WeightType.BF16)) -> "config.json",
-      overwrite.copyWith(model = new ModelSource("builtin:other", WeightType.BF16)) ->
+      overwrite.copyWith(model = new ModelSource(path("model"), WeightType.BF16, BackendChoice.CPU)) -> "config.json",
+      overwrite.copyWith(model = new ModelSource("builtin:other", WeightType.BF16, BackendChoice.CPU)) ->
         "builtin:summarizer-20m",
       overwrite.copyWith(sparsity = new SparsityRequest(null, null, profile, null)) -> "model",
       overwrite.copyWith(sparsity = new SparsityRequest(null, null, path("none.json"), null)) ->
@@ -244,7 +250,16 @@ class GenerateActionSuite extends SparkSuite {
     assert(json.path("decode").path("tokens").asLong > 0)
     assert(json.path("versions").path("spark").asText == spark.version)
     assert(json.path("versions").path("rollcall").asText.matches("[0-9].*"))
+    assert(json.path("configuration").path("model").path("backend").asText == "cpu")
     assert(json.path("devices").size == 1)
+    val device = json.path("devices").path(0)
+    assert(device.path("name").asText.startsWith("cpu: "))
+    assert(device.path("backend").asText == "cpu" && device.path("driver").isNull)
+    assert(device.path("weights").asText == "bf16" && device.path("tasks").asInt == 2)
+    val crossover = device.path("crossover").elements.asScala.toSeq
+    assert(crossover.size == 4)
+    // one process measures once
+    crossover.foreach(range => assert(range.path(0).asDouble == range.path(1).asDouble))
     assert(json.path("partitions").asInt == 2)
     assert(!json.toString.contains("NaN"))
     assert(table(path("out"), "generations").select("run_id").distinct().collect().toSeq ==

@@ -8,7 +8,7 @@ import io.rollcall.engine.checkpoint.ModelFiles
 import io.rollcall.jobs.SparkSuite
 import io.rollcall.jobs.input.PromptSource
 import io.rollcall.jobs.output.WriteMode
-import io.rollcall.jobs.runtime.ModelSource
+import io.rollcall.jobs.runtime.{BackendChoice, ModelSource}
 import io.rollcall.kernels.WeightType
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.Path
@@ -48,7 +48,7 @@ class HdfsSuite extends SparkSuite with BeforeAndAfterAll {
         new PromptSource(s"$root/prompts", "id", "prompt", java.util.List.of(), 0),
         output,
         WriteMode.ERROR,
-        new ModelSource(model, WeightType.BF16),
+        new ModelSource(model, WeightType.BF16, BackendChoice.CPU),
         new SparsityRequest(null, null, null, null),
         Decoding.greedy(4, 16),
         2)

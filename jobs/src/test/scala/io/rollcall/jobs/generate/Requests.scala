@@ -3,7 +3,7 @@ package io.rollcall.jobs.generate
 import io.rollcall.engine.sparsity.{Method, UnionStrategy}
 import io.rollcall.jobs.input.PromptSource
 import io.rollcall.jobs.output.WriteMode
-import io.rollcall.jobs.runtime.ModelSource
+import io.rollcall.jobs.runtime.{BackendChoice, ModelSource}
 import io.rollcall.kernels.WeightType
 
 /** Small runs of the built-in model. */
@@ -21,10 +21,21 @@ object Requests {
     s"doc-$i" -> s"A ${subjects(i % subjects.size)} for ${tasks(i % tasks.size)}, version $i."
   }
 
-  val builtin = new ModelSource("builtin:summarizer-20m", WeightType.BF16)
+  val builtin = new ModelSource("builtin:summarizer-20m", WeightType.BF16, BackendChoice.CPU)
 
   def own(sparsity: Double): SparsityRequest =
     SparsityRequest.of(Method.M_COUNTDOWN, sparsity, new UnionStrategy.Own())
+
+  /** The request with another model. */
+  def of(request: GenerateRequest, model: ModelSource): GenerateRequest =
+    new GenerateRequest(
+      request.input,
+      request.output,
+      request.mode,
+      model,
+      request.sparsity,
+      request.decoding,
+      request.partitions)
 
   def apply(
       input: String,

@@ -120,7 +120,8 @@ public final class CudaContext implements AutoCloseable {
         ? new CudaException(message, code)
         : new DeviceFaultException(
             message + "; this process must end, a new one can use the device. Before: " + firstFault,
-            code);
+            code,
+            true);
   }
 
   public CudaDevice device() {

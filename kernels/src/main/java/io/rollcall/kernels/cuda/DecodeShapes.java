@@ -16,7 +16,7 @@ final class DecodeShapes {
   static final int MOST_HELD = 16;
   /** Rows of a tile of a product with held activations. */
   static final int HELD_ROWS = 16;
-  static final int HELD_THREADS = 288;
+  static final int HELD_THREADS = 384;
   static final int MOST_INTERMEDIATE = 32768;
   static final int MOST_SPLITS = 16;
 
@@ -73,9 +73,10 @@ final class DecodeShapes {
 
   /** Dynamic shared memory of a block with held activations, before them. */
   static int heldRingBytes(WeightType type, int tile) {
-    int scales = type.quantised() ? 8192 / bits(type) / 16 + 16 : 0;
-    int stage = HELD_ROWS * (1024 + 16 + scales);
-    return stage * (tile == 8 ? 6 : 4) + 8 * HELD_ROWS * (tile + 8) * 4 + 128;
+    int rowBytes = tile == 8 || type.quantised() ? 2048 : 1024;
+    int scales = type.quantised() ? rowBytes / 2 / bits(type) + 16 : 0;
+    int stage = HELD_ROWS * (rowBytes + 16 + scales);
+    return stage * (tile == 8 || rowBytes == 1024 ? 4 : 2) + 8 * HELD_ROWS * (tile + 8) * 4 + 128;
   }
 
   /** Shared memory of held activations of so many columns. */

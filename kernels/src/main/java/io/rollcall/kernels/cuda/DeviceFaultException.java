@@ -6,7 +6,19 @@ package io.rollcall.kernels.cuda;
  * well. The context must be closed and never used again.
  */
 public final class DeviceFaultException extends CudaException {
+  private final boolean processMustEnd;
+
   DeviceFaultException(String message, int code) {
+    this(message, code, false);
+  }
+
+  DeviceFaultException(String message, int code, boolean processMustEnd) {
     super(message, code);
+    this.processMustEnd = processMustEnd;
+  }
+
+  /** Whether the driver gives this process no context any more, so that only a new one can go on. */
+  public boolean processMustEnd() {
+    return processMustEnd;
   }
 }

@@ -1,11 +1,13 @@
 package io.rollcall.kernels.cuda;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.zip.GZIPInputStream;
 
 /** The compiled kernels on the class path. */
 final class Fatbins {
@@ -19,7 +21,7 @@ final class Fatbins {
     Map<String, byte[]> images = new LinkedHashMap<>();
     for (String name : new String(read(INDEX), StandardCharsets.UTF_8).split("\n")) {
       if (!name.isBlank() && !name.startsWith("#")) {
-        images.put(name, read(name + ".fatbin"));
+        images.put(name, unpacked(read(name + ".fatbin.gz")));
       }
     }
     return images;
@@ -37,6 +39,14 @@ final class Fatbins {
     return ("they were compiled by CUDA %s; install a driver of that CUDA or newer, "
             + "or build with an older nvcc")
         .formatted(toolkit);
+  }
+
+  private static byte[] unpacked(byte[] packed) {
+    try (InputStream in = new GZIPInputStream(new ByteArrayInputStream(packed))) {
+      return in.readAllBytes();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   private static byte[] read(String file) {

@@ -134,6 +134,7 @@ public final class FeedForwardBenchmark {
     stream.copy(x, 0, noise, 0, x.bytes());
     DeviceBuffer y = context.allocate("y", 4L * feedForward.splits(batch) * batch * d);
     DeviceBuffer records = context.allocate("records", 4L * SETS * StepState.RECORD_STRIDE);
+    stream.zero(records, 0, records.bytes());
     DeviceBuffer thresholds = context.allocate("thresholds", 4L * 7 * SETS);
     DeviceBuffer denseFrom = upload(7, buffer -> buffer.putInt(f + 1));
     DeviceBuffer state = context.allocate("state", StepState.BYTES);

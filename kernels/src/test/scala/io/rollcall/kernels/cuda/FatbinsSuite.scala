@@ -62,8 +62,8 @@ class FatbinsSuite extends AnyFunSuite {
   test("a fatbin that was changed or whose source is gone fails the check") {
     withCopy { copy =>
       assume(build(copy, "--check")._1 == 0, "kept as they are by ROLLCALL_FATBINS")
-      val fatbin = Files.list(copy.resolve(resources)).iterator().asScala.find(_.toString.endsWith(".fatbin")).get
-      val name = fatbin.getFileName.toString.stripSuffix(".fatbin")
+      val fatbin = Files.list(copy.resolve(resources)).iterator().asScala.find(_.toString.endsWith(".fatbin.gz")).get
+      val name = fatbin.getFileName.toString.stripSuffix(".fatbin.gz")
       val bytes = Files.readAllBytes(fatbin)
       Files.write(fatbin, bytes :+ 0.toByte)
       assert(build(copy, "--check")._2.contains(name))

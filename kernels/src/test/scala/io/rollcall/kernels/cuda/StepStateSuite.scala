@@ -10,7 +10,7 @@ class StepStateSuite extends AnyFunSuite {
 
   /** Offset of each field, from the header's own text. */
   private lazy val offsets: Map[String, Int] = {
-    val header = Files.readString(Paths.get("src/main/cuda/step_state.cuh"))
+    val header = Files.readString(Paths.get(System.getProperty("rollcall.root", ".."), "kernels/src/main/cuda/step_state.cuh"))
     val field = """\s+(int|uint64_t) (\w+)(\[kMaxBatch\])?;.*""".r
     val fields = header.linesIterator.dropWhile(!_.startsWith("struct")).collect {
       case field(kind, name, array) =>

@@ -38,7 +38,7 @@ public final class DeviceModel implements LoadedModel {
   private final DeviceWeights weights;
   private final DownNorms downNorms;
 
-  private DeviceModel(
+  DeviceModel(
       Model model, CudaContext context, DeviceLayout layout, DeviceWeights weights) {
     this.model = model;
     this.context = context;

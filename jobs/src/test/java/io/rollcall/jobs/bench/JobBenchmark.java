@@ -1,0 +1,225 @@
+package io.rollcall.jobs.bench;
+
+import io.rollcall.engine.generation.Generator;
+import io.rollcall.engine.generation.Prompt;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.GenerateAction;
+import io.rollcall.jobs.generate.GenerateRequest;
+import io.rollcall.jobs.generate.GenerateResult;
+import io.rollcall.jobs.generate.SparsityRequest;
+import io.rollcall.jobs.input.PromptSource;
+import io.rollcall.jobs.output.WriteMode;
+import io.rollcall.jobs.runtime.BackendChoice;
+import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ModelSource;
+import io.rollcall.jobs.runtime.RollcallPlugin;
+import io.rollcall.kernels.WeightType;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * The Spark job beside the engine alone: the same prompts, in the same order and batches, on the same
+ * device in the same process, taking turns; the best of a few rounds of each. Prompts are Spark's own
+ * configuration reference, numbered copies of it. Tokens are those prefilled and generated; the job's
+ * time is its tasks' (reading, tokenizing, inference, writing), and its wall time is told beside it.
+ *
+ * <p>Prints a JSON line a method. {@code bin/gpu-check --only generate} runs it; arguments: {@code
+ * [prompts=8000] [batch=64] [rounds=3] [backend=cuda] [methods=dense,m-countdown] [tokens=40]}.
+ */
+public final class JobBenchmark {
+  private final SparkSession spark;
+  private final ModelSource model;
+  private final Decoding decoding;
+  private final int rounds;
+  private final Path folder;
+  private final String input;
+  private final TaskTimes times = new TaskTimes();
+
+  /** Milliseconds that tasks ran. */
+  private static final class TaskTimes extends SparkListener {
+    private long millis;
+
+    @Override
+    public synchronized void onTaskEnd(SparkListenerTaskEnd end) {
+      millis += end.taskMetrics().executorRunTime();
+    }
+
+    synchronized long take() {
+      long taken = millis;
+      millis = 0;
+      return taken;
+    }
+  }
+
+  /** Tokens prefilled and generated, and the seconds they took. */
+  private record Round(long tokens, double seconds, double wallSeconds) {
+    double tokensPerSecond() {
+      return tokens / seconds;
+    }
+  }
+
+  private JobBenchmark(
+      SparkSession spark, ModelSource model, Decoding decoding, int rounds, int prompts)
+      throws Exception {
+    this.spark = spark;
+    this.model = model;
+    this.decoding = decoding;
+    this.rounds = rounds;
+    folder = Files.createTempDirectory("job-benchmark");
+    input = folder.resolve("prompts").toString();
+    spark
+        .sql("SET -v")
+        .selectExpr("key", "trim(regexp_replace(meaning, '\\\\s+', ' ')) AS text")
+        .filter("length(text) >= 40")
+        .dropDuplicates("key")
+        .crossJoin(spark.range(1 + prompts / 100).toDF("copy"))
+        .selectExpr("concat(key, '/', copy) AS id", "concat(text, ' (', copy, ')') AS prompt")
+        .orderBy("id")
+        .limit(prompts)
+        .coalesce(1)
+        .write()
+        .parquet(input);
+    spark.sparkContext().addSparkListener(times);
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    int prompts = Integer.parseInt(argument(arguments, "prompts", "8000"));
+    int batch = Integer.parseInt(argument(arguments, "batch", "64"));
+    int tokens = Integer.parseInt(argument(arguments, "tokens", "40"));
+    int rounds = Integer.parseInt(argument(arguments, "rounds", "3"));
+    BackendChoice backend = BackendChoice.parse(argument(arguments, "backend", "cuda"));
+    try (SparkSession spark =
+        SparkSession.builder()
+            // one task at a time on the device, as spark-gpu.conf has it
+            .master("local[1]")
+            .appName("job benchmark")
+            .config("spark.ui.enabled", "false")
+            .config("spark.log.level", "WARN")
+            .config("spark.sql.shuffle.partitions", "1")
+            .config("spark.plugins", RollcallPlugin.class.getName())
+            .getOrCreate()) {
+      JobBenchmark benchmark =
+          new JobBenchmark(
+              spark,
+              new ModelSource("builtin:summarizer-20m", WeightType.BF16, backend),
+              new Decoding(batch, tokens, 1024, 0, 1, 0, null),
+              rounds,
+              prompts);
+      for (String method : argument(arguments, "methods", "dense,m-countdown").split(",")) {
+        benchmark.run(
+            method, method.equals("dense") ? SparsityRequest.dense() : SparsityRequest.unspecified());
+      }
+    }
+  }
+
+  private static String argument(String[] arguments, String name, String otherwise) {
+    String value = otherwise;
+    for (String argument : arguments) {
+      if (argument.startsWith(name + "=")) {
+        value = argument.substring(name.length() + 1);
+      }
+    }
+    return value;
+  }
+
+  private void run(String method, SparsityRequest sparsity) throws Exception {
+    // the first job warms both up and says which thresholds they share
+    GenerateResult first = job(method + "-warm-up", sparsity).result();
+    List<Prompt> prompts = prompts();
+    Round job = null;
+    Round engine = null;
+    for (int round = 0; round < rounds; round++) {
+      Round mine = job(method + "-" + round, sparsity).round();
+      job = job == null || mine.tokensPerSecond() > job.tokensPerSecond() ? mine : job;
+      Round alone = engine(first, prompts);
+      engine = engine == null || alone.tokensPerSecond() > engine.tokensPerSecond() ? alone : engine;
+    }
+    System.out.printf(
+        Locale.ROOT,
+        "{\"part\": \"generate\", \"method\": \"%s\", \"device\": \"%s\", \"prompts\": %d,"
+            + " \"batch_size\": %d, \"tokens\": %d, \"tokens_per_s\": %.0f, \"engine_tokens_per_s\":"
+            + " %.0f, \"ratio\": %.3f, \"job_tokens_per_wall_s\": %.0f, \"error_rows\": %d,"
+            + " \"union_density\": %s}%n",
+        method,
+        first.totals().devices().get(0).name(),
+        prompts.size(),
+        decoding.batchSize(),
+        job.tokens(),
+        job.tokensPerSecond(),
+        engine.tokensPerSecond(),
+        job.tokensPerSecond() / engine.tokensPerSecond(),
+        job.tokens() / job.wallSeconds(),
+        first.totals().errorRows(),
+        Double.isNaN(first.totals().unionDensity())
+            ? "null"
+            : String.format(Locale.ROOT, "%.3f", first.totals().unionDensity()));
+  }
+
+  private record Job(GenerateResult result, Round round) {}
+
+  private Job job(String name, SparsityRequest sparsity) throws Exception {
+    GenerateRequest request =
+        new GenerateRequest(
+            PromptSource.of(input),
+            folder.resolve(name).toString(),
+            WriteMode.ERROR,
+            model,
+            sparsity,
+            decoding,
+            0);
+    spark.sparkContext().listenerBus().waitUntilEmpty();
+    times.take();
+    long start = System.nanoTime();
+    GenerateResult result = new GenerateAction(spark, request).execute();
+    double wall = (System.nanoTime() - start) / 1e9;
+    spark.sparkContext().listenerBus().waitUntilEmpty();
+    return new Job(
+        result,
+        new Round(
+            result.totals().promptTokens() + result.totals().outputTokens(),
+            times.take() / 1e3,
+            wall));
+  }
+
+  /** In the order of the job's tasks, whose prompts are sorted by id within each. */
+  private List<Prompt> prompts() {
+    List<Prompt> prompts = new ArrayList<>();
+    for (Row row : spark.read().parquet(input).orderBy("id").collectAsList()) {
+      prompts.add(new Prompt(row.getString(0), row.getString(1)));
+    }
+    return prompts;
+  }
+
+  private Round engine(GenerateResult like, List<Prompt> prompts) {
+    try (ModelRegistry.Lease lease =
+        ModelRegistry.process().acquire(model, List.of(), new Configuration())) {
+      SparsityPlan plan =
+          new SparsityPlan(
+              like.profile(), lease.crossover(like.profile(), decoding.batchSize(), 1));
+      long[] tokens = {0};
+      long start = System.nanoTime();
+      try (Generator generator =
+          new Generator(
+              lease.model(),
+              plan,
+              lease.model().template(),
+              decoding.options(lease.model().config()),
+              1,
+              prompts.iterator())) {
+        generator.forEachRemaining(
+            answer -> tokens[0] += answer.promptTokens() + answer.outputTokens());
+      }
+      double seconds = (System.nanoTime() - start) / 1e9;
+      return new Round(tokens[0], seconds, seconds);
+    }
+  }
+}

@@ -1,0 +1,156 @@
+package io.rollcall.jobs.generate
+
+import scala.jdk.CollectionConverters._
+
+import io.rollcall.engine.UserException
+import io.rollcall.engine.runner.cuda.BrokenDevice
+import io.rollcall.engine.sparsity.{Method, UnionStrategy}
+import io.rollcall.jobs.SparkSuite
+import io.rollcall.jobs.runtime.{BackendChoice, ModelRegistry, ModelSource}
+import io.rollcall.kernels.WeightType
+import io.rollcall.kernels.cuda.{CudaContext, CudaDevice}
+import org.apache.hadoop.conf.Configuration
+import org.apache.spark.TaskContext
+import org.apache.spark.sql.functions.{col, sum}
+
+/** The Spark job on a device, with the built-in model. Cancels where there is no device. */
+class GpuGenerateSuite extends SparkSuite {
+  import GpuGenerateSuite._
+
+  private def onDevice(name: String)(body: => Any): Unit = test(name) {
+    assume(!CudaDevice.all().isEmpty, CudaDevice.whyNone().orElse(""))
+    body
+  }
+
+  private def run(request: GenerateRequest, model: ModelSource = cuda()): GenerateResult =
+    new GenerateAction(spark, Requests.of(request, model)).execute()
+
+  private def outputs(output: String): Map[String, String] = {
+    val rows = table(output, "generations").select("id", "output").collect()
+    assert(rows.map(_.getString(0)).distinct.length == rows.length)
+    rows.map(row => row.getString(0) -> row.getString(1)).toMap
+  }
+
+  onDevice("a thousand prompts: every id once, every decoded token counted once in every layer") {
+    val documents = Requests.documents(1000) ++ Seq[(String, String)](
+      "null prompt" -> null, "blank" -> " ", "long" -> "word " * 3000)
+    val input = prompts("in", documents: _*)
+    val result = run(
+      Requests(input, path("out"), batchSize = 64, maxNewTokens = 24, partitions = 3))
+    assert(outputs(path("out")).keySet == documents.map(_._1).toSet)
+    assert(result.totals.errorRows == 3)
+    val decoded = table(path("out"), "generations").filter("finish_reason <> 'error'")
+      .agg(sum(col("output_tokens") - 1)).collect().head.getLong(0)
+    val layers = table(path("out"), "sparsity")
+      .groupBy("layer").agg(sum("sequences"), sum("bytes_read"), sum("bytes_dense")).collect()
+    assert(layers.length == 8)
+    layers.foreach { row =>
+      assert(row.getLong(1) == decoded)
+      assert(row.getLong(2) > 0 && row.getLong(2) <= row.getLong(3))
+    }
+    assert(result.totals.times.decodeTokens == decoded)
+    val used = result.totals.devices.asScala
+    assert(used.map(_.backend).toSet == Set("cuda") && used.map(_.tasks).sum == 3)
+    assert(used.head.name.contains(CudaDevice.all().get(0).name))
+    assert(used.head.driver.matches("[0-9]+\\.[0-9]+") && !used.head.crossover.isEmpty)
+  }
+
+  onDevice("dense greedy answers on 200 documents are the CPU's in at least 97 %") {
+    val input = prompts("in", Requests.documents(200): _*)
+    def answers(model: ModelSource): Map[String, String] = {
+      val output = path(s"out-${model.backend}")
+      run(Requests(input, output, SparsityRequest.dense(), 32, 40), model)
+      outputs(output)
+    }
+    val (device, cpu) = (answers(cuda()), answers(Requests.builtin))
+    val same = cpu.count { case (id, text) => device(id) == text }
+    info(s"$same of 200 answers are the CPU's")
+    assert(same >= 194)
+  }
+
+  onDevice("thresholds are calibrated on the device, for every union") {
+    val input = prompts("in", Requests.documents(64): _*)
+    for (union <- Seq("own", "shared")) {
+      val sparsity = SparsityRequest.of(Method.M_COUNTDOWN, 0.6, UnionStrategy.parse(union))
+      val result = run(Requests(input, path(s"out-$union"), sparsity, batchSize = 8, maxNewTokens = 16))
+      assert(result.profile.calibration.positions > 100)
+      val density =
+        if (union == "own")
+          table(path("out-own"), "sparsity").selectExpr("sum(own_density * sequences) / sum(sequences)")
+            .collect().head.getDouble(0)
+        else result.totals.unionDensity
+      assert(math.abs(density - 0.4) < 0.08, union)
+    }
+  }
+
+  for (weights <- Seq(WeightType.INT8, WeightType.INT4))
+    onDevice(s"$weights weights answer") {
+      val input = prompts("in", Requests.documents(50): _*)
+      val result = run(
+        Requests(input, path("out"), SparsityRequest.dense(), 16, 16), cuda(weights))
+      assert(result.totals.devices.get(0).weights == weights.toString.toLowerCase)
+      assert(outputs(path("out")).values.count(_.nonEmpty) > 40)
+    }
+
+  onDevice("a fault fails the task with the kernel's name and shape; Spark's retry gets a clean model") {
+    val source = cuda()
+    val answers = spark.sparkContext.parallelize(Seq(0), 1).map(_ => faultFirst(source)).collect()
+    assert(answers.head == ((1, true)))
+    val input = prompts("in", Requests.documents(20): _*)
+    assert(run(Requests(input, path("out"))).totals.rows == 20)
+  }
+
+  onDevice("a fault that no retry survives is one line that names the kernel and its shape") {
+    val source = cuda()
+    val error = Failures.explain(intercept[Exception] {
+      spark.sparkContext.parallelize(Seq(0), 1).map(_ => faultAlways(source)).collect()
+    })
+    assert(error.getMessage.contains("write_nowhere [grid 3 x 1 x 1, 32 threads"), error.getMessage)
+    assert(error.getMessage.linesIterator.size == 1)
+  }
+
+  /** Runs with all devices filled but for so many bytes each. */
+  private def crowded[A](left: Long)(body: => A): A = {
+    val contexts = CudaDevice.all().asScala.map(CudaContext.open)
+    try {
+      contexts.foreach(c => c.allocate("a test's ballast", c.freeBytes - left))
+      body
+    } finally contexts.foreach(_.close())
+  }
+
+  onDevice("memory that is too small for model or cache is one line that says what to do") {
+    val input = prompts("in", Requests.documents(5): _*)
+    def refused(output: String): String = {
+      val request = Requests(input, path(output), SparsityRequest.dense(), 64, 8, 1)
+      val message = intercept[UserException](run(request)).getMessage
+      info(message)
+      assert(message.contains("--") && message.linesIterator.size == 1, message)
+      message
+    }
+    ModelRegistry.process().close()
+    crowded(24L << 20)(refused("load"))
+    // loaded while there was room
+    run(Requests(input, path("out"), SparsityRequest.dense(), 8, 8, 1))
+    assert(crowded(64L << 20)(refused("cache")).contains("MiB"))
+    run(Requests(input, path("again"), SparsityRequest.dense(), 8, 8, 1))
+  }
+}
+
+object GpuGenerateSuite {
+  def cuda(weights: WeightType = WeightType.BF16): ModelSource =
+    new ModelSource(Requests.builtin.name, weights, BackendChoice.CUDA)
+
+  /** Faults on the task's first attempt. @return which attempt this is, and whether its model is usable */
+  def faultFirst(source: ModelSource): (Int, Boolean) = {
+    val task = TaskContext.get()
+    val lease = ModelRegistry.process().acquire(source, task, new Configuration())
+    if (task.attemptNumber() == 0) BrokenDevice.fault(lease.model)
+    (task.attemptNumber(), lease.model.usable)
+  }
+
+  def faultAlways(source: ModelSource): Int = {
+    val lease = ModelRegistry.process().acquire(source, TaskContext.get(), new Configuration())
+    BrokenDevice.fault(lease.model)
+    0
+  }
+}
