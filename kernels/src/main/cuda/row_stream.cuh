@@ -36,14 +36,14 @@ struct RowStream {
   static constexpr int kMultiplying = kWarps * kWarp;        // threads that multiply
   static constexpr int kAskers = 4;                          // warps that ask, after them
   static constexpr int kRows = 16;
-  static constexpr int kRowBytes = kBatch == 8 || Weights::kQuantised ? 2048 : 1024;  // of a row in a stage
+  static constexpr int kRowBytes = Weights::kQuantised ? 2048 : 1024;  // of a row in a stage
   static constexpr int kRowPitch = kRowBytes + 16;
   static constexpr int kColumns = kRowBytes * 8 / Weights::kBits;
   static constexpr int kBatchTiles = kBatch / 8;
   static constexpr int kScaleRowBytes = Weights::kQuantised ? kColumns / 32 * 2 : 0;
   static constexpr int kScalePitch = Weights::kQuantised ? kScaleRowBytes + 16 : 0;
   static constexpr int kStageBytes = kRows * (kRowPitch + kScalePitch);
-  static constexpr int kStages = kBatch == 8 || kRowBytes == 1024 ? 4 : 2;
+  static constexpr int kStages = kBatch == 8 ? (Weights::kQuantised ? 4 : 7) : (Weights::kQuantised ? 2 : 4);
   static constexpr int kSumPitch = kBatch + 8;
   static constexpr int kSumsBytes = kWarps * kRows * kSumPitch * 4;
   static constexpr int kBarrierBytes = 128;  // 2 kStages + 2 of 8 bytes

@@ -73,10 +73,11 @@ final class DecodeShapes {
 
   /** Dynamic shared memory of a block with held activations, before them. */
   static int heldRingBytes(WeightType type, int tile) {
-    int rowBytes = tile == 8 || type.quantised() ? 2048 : 1024;
+    int rowBytes = type.quantised() ? 2048 : 1024;
+    int stages = tile == 8 ? (type.quantised() ? 4 : 7) : (type.quantised() ? 2 : 4);
     int scales = type.quantised() ? rowBytes / 2 / bits(type) + 16 : 0;
     int stage = HELD_ROWS * (rowBytes + 16 + scales);
-    return stage * (tile == 8 || rowBytes == 1024 ? 4 : 2) + 8 * HELD_ROWS * (tile + 8) * 4 + 128;
+    return stages * stage + 8 * HELD_ROWS * (tile + 8) * 4 + 128;
   }
 
   /** Shared memory of held activations of so many columns. */
