@@ -317,7 +317,7 @@ public final class DecodeFeedForward implements AutoCloseable {
     int rows = DecodeShapes.ceil(intermediate, splits);
     int shared = DecodeShapes.sumStreamBytes(down.type(), tile, rows);
     boolean streams =
-        !Boolean.getBoolean("rollcall.dev.sumrows") && context.device().major() >= 9
+        context.device().major() >= 9
             && DecodeShapes.bulkCopied(down.type(), hidden)
             && shared <= context.device().sharedBytesPerBlock() - 1024;
     if (!streams) {

@@ -93,18 +93,23 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
 
     def union(threshold: Float): Seq[Int] = (0 until f).filter(n => (0 until batch).exists(calls(_, n, threshold)))
 
-    def output(rows: Seq[Int], threshold: Float): Array[Float] =
+    def output(rows: Seq[Int], threshold: Float): Array[Float] = {
+      // [batch][f] coefficients of the rows in use
+      val used = Array.ofDim[Double](batch, f)
+      for (i <- 0 until batch if active(i); n <- rows if !own || calls(i, n, threshold)) used(i)(n) = gate(i)(n) * up(i)(n)
       Array.tabulate(batch * d) { j =>
         val (i, c) = (j / d, j % d)
-        if (!active(i)) 0f
-        else rows.filter(n => !own || calls(i, n, threshold)).map(n => gate(i)(n) * up(i)(n) * down(n, c)).sum.toFloat
+        val s = used(i)
+        var sum = 0.0
+        var n = 0
+        while (n < f) { if (s(n) != 0) sum += s(n) * down.values(n * d + c); n += 1 }
+        sum.toFloat
       }
+    }
 
+    private lazy val totals = score.map(row => row.indices.map(m => math.pow(row(m) * rowScale(m), 2)).sum)
     def energy(n: Int): Double =
-      (0 until batch).filter(active).map { i =>
-        val total = (0 until f).map(m => math.pow(score(i)(m) * rowScale(m), 2)).sum
-        math.pow(score(i)(n) * rowScale(n), 2) / total
-      }.sum
+      (0 until batch).filter(active).map(i => math.pow(score(i)(n) * rowScale(n), 2) / totals(i)).sum
 
     /** A call that rounding flips is a small error everywhere; a wrong index is a large one somewhere. */
     def check(actual: Array[Float], expected: Array[Float]): Unit = {
