@@ -149,8 +149,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       test(s"scores of $scores with $kind weights call, count and sum the rows of the ${if (own) "own" else "shared"} union") {
         onDevice {
           val random = new Random(5)
-          for (shape <- shapes; quantile <- Seq(0.5, 0.9, 0.99)) {
-            val step = new Step(shape, kind, scores, own, random)
+          for (shape <- shapes; step = new Step(shape, kind, scores, own, random); quantile <- Seq(0.5, 0.9, 0.99)) {
             val threshold = step.thresholdAt(quantile)
             val union = step.union(threshold)
             val output = step.output(union, threshold)
