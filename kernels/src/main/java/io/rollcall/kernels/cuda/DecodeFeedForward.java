@@ -1,7 +1,6 @@
 package io.rollcall.kernels.cuda;
 
 import io.rollcall.kernels.Activation;
-import io.rollcall.kernels.WeightType;
 
 /**
  * The gated MLP of a decode step, dense or over the rows that the batch calls, without the host:
@@ -77,7 +76,7 @@ public final class DecodeFeedForward implements AutoCloseable {
    * @param index of the layer
    * @param x bf16 [batch x d]
    * @param state a {@link StepState}
-   * @param records int [steps x layers x RECORD_STRIDE]; may be null for dense
+   * @param records int [steps x layers x RECORD_STRIDE], zero before the step; may be null for dense
    * @param y f32 [splits(batch) x batch x d], summands of the output
    */
   public record Call(
@@ -365,17 +364,6 @@ public final class DecodeFeedForward implements AutoCloseable {
         context.kernel(DecodeShapes.kernel(name, weights.type(), tile)),
         DecodeProducts.rowLaunch(weights, tile, blocks, splits),
         arguments);
-  }
-
-  /** Bytes of scratch for a batch, so that a loader can tell what fits. */
-  public static long scratchBytes(int intermediate, int mostBatch) {
-    long tile = DecodeShapes.tile(mostBatch);
-    return 8 * tile * intermediate + 4 * tile * TOTALS_BLOCKS + 5L * intermediate;
-  }
-
-  /** Bytes that a matrix of this type takes on the device: for messages before anything is allocated. */
-  public static long bytes(WeightType type, int rows, int columns) {
-    return type.bytes((long) rows * columns);
   }
 
   @Override

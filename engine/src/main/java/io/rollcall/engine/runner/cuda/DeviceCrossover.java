@@ -70,6 +70,8 @@ final class DeviceCrossover implements AutoCloseable {
     records =
         held.device(
             "step records", (long) config.layers() * StepState.RECORD_STRIDE * Integer.BYTES);
+    // a step takes a record that says dense for its own word
+    stream.zero(records, 0, records.bytes());
     long most = 0;
     for (int b = 1; b <= rows; b *= 2) {
       most = Math.max(most, (long) feedForward.splits(b) * b);
