@@ -25,12 +25,9 @@
 // transposed, S^T[16 positions x 8 queries] = K q^T, so a group of up to 8 fills the n of m16n8k16 and
 // keys and values are both the 16-row operand: head_size / 8 products for 16 positions.
 //
-// Why this is bound by memory: an H200 gives 4.07 TB/s / 132 = 31 bytes/ns to a multiprocessor. A unit's
-// quarter (16 positions, head size 128) is 8 KiB, so one is due every 265 ns = 450 cycles. It costs a
-// warp about 370 instructions (100 for 16 cp.async and their addresses, 16 ldmatrix, 16 mma, 6 shuffles,
-// 6 exponentials, at most 32 multiplications), 21 % of what four schedulers issue in that time, and some
-// 500 cycles of latency, shared by 8 warps. In flight are 2 tiles of 8 KiB a warp, 128 KiB a
-// multiprocessor, four times what 1 us of latency needs.
+// In flight are 2 tiles of 8 KiB a warp, 128 KiB a multiprocessor at head size 128. AttentionBenchmark on
+// an H100, 32 heads, 8 of keys and values, head size 128, to the time of the bytes: 1.01 at 64 sequences
+// of 1024 positions, 1.07 at 32, 1.37 at 8, 4.6 at one (7.1 us: latency), 1.51 at one of 8192.
 //
 // Launch: blocks = a small multiple of the multiprocessors, 128 threads, shared memory for the ring (below).
 #include "attention.cuh"

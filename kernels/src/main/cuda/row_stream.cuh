@@ -5,7 +5,7 @@
 //
 // The block works through tiles of 16 rows, one after the other. A stage is up to 2048 bytes of each of
 // a tile's rows. Four warps ask for stages, four rows each, a bulk copy a row: a warp asks for one after
-// the other, some fifty cycles each, so copies are long and askers several. Eight warps multiply, each its
+// the other, so copies are long and askers several. Eight warps multiply, each its
 // share of the columns; they add up at the tile's end. Stages of all tiles follow each other through one
 // ring, so that memory never rests. A tile may have fewer rows than 16: the missing ones are not read, and
 // their sums are no one's. Which rows a tile has need only be known when the ring reaches it, so that rows

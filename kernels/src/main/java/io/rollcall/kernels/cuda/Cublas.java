@@ -86,22 +86,7 @@ public final class Cublas implements Gemm {
     return library.getFile() == null ? library.getName() : library.getFile().toString();
   }
 
-  /**
-   * C [m x n] = A [m x k] B^T + beta C, with B [n x k]; all row-major, A and B bf16, C f32 or bf16.
-   */
-  public void multiplyTransposed(
-      DeviceBuffer a,
-      DeviceBuffer b,
-      DeviceBuffer c,
-      boolean cIsF32,
-      int m,
-      int n,
-      int k,
-      float beta) {
-    multiplyTransposed(a, k, b, k, c, n, cIsF32, m, n, k, beta);
-  }
-
-  /** The same with rows that are {@code lda, ldb, ldc} elements apart. */
+  @Override
   public void multiplyTransposed(
       DeviceBuffer a,
       int lda,
@@ -120,20 +105,7 @@ public final class Cublas implements Gemm {
     gemm(TRANSPOSED, b, ldb, a, lda, c, ldc, cIsF32, n, m, k, beta);
   }
 
-  /** C [m x n] = A [m x k] B + beta C, with B [k x n]; all row-major, A and B bf16, C f32 or bf16. */
-  public void multiply(
-      DeviceBuffer a,
-      DeviceBuffer b,
-      DeviceBuffer c,
-      boolean cIsF32,
-      int m,
-      int n,
-      int k,
-      float beta) {
-    multiply(a, k, b, n, c, n, cIsF32, m, n, k, beta);
-  }
-
-  /** The same with rows that are {@code lda, ldb, ldc} elements apart. */
+  @Override
   public void multiply(
       DeviceBuffer a,
       int lda,
