@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Compiles each kernel file NAME.cu here into src/main/resources/io/rollcall/kernels/cuda/NAME.fatbin.gz
 # (machine code for sm_80, sm_86, sm_89, sm_90, and PTX for what is newer), with NAME.digest beside it:
-# what it was compiled from. Both are in the repository, so that a machine without nvcc ships the same
+# what it was compiled from. A file of `specific` has sm_90a in sm_90's place: code that no newer device
+# runs, so elsewhere its kernels are empty. Both are in the repository, so that a machine without nvcc ships the same
 # kernels. Maven runs this before it copies resources.
 #
 #   build.sh            compiles what has changed; without nvcc, fails if anything has
@@ -17,6 +18,7 @@ readonly sources=$PWD
 readonly module=$(cd ../../.. && pwd)
 readonly fatbins=$module/src/main/resources/io/rollcall/kernels/cuda
 readonly classes=$module/target/classes/io/rollcall/kernels/cuda
+readonly specific="wide"
 readonly flags="-std=c++17 -O3 -Wno-deprecated-gpu-targets -compress-mode=size
   -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_86,code=sm_86
   -gencode=arch=compute_89,code=sm_89 -gencode=arch=compute_90,code=sm_90
@@ -58,11 +60,20 @@ closure() {
   printf '%s\n' "${!seen[@]}" | sort
 }
 
+# The compiler's flags for NAME.cu.
+flags_of() {
+  if [[ " $specific " == *" $1 "* ]]; then
+    echo "${flags/arch=compute_90,code=sm_90/arch=compute_90a,code=sm_90a}"
+  else
+    echo "$flags"
+  fi
+}
+
 # What a fatbin is compiled from: flags, names and contents.
 source_digest() {
   local file
   {
-    echo $flags
+    echo $(flags_of "$1")
     while read -r file; do
       echo "$file $(sha <"$file")"
     done < <(closure "$1.cu")
@@ -80,7 +91,7 @@ current() {
 # compile NVCC NAME FOLDER
 compile() {
   local started=$SECONDS part="$3/$2.part"
-  "$1" $flags --threads 2 -fatbin -o "$part" "$2.cu" || return 1
+  "$1" $(flags_of "$2") --threads 2 -fatbin -o "$part" "$2.cu" || return 1
   gzip -9 -n <"$part" >"$3/$2.fatbin.gz"
   rm "$part"
   {
@@ -96,8 +107,8 @@ compile_all() {
   local nvcc=$1 folder=$2 started=$SECONDS
   shift 2
   (($#)) || return 0
-  export -f compile closure source_digest sha
-  export flags
+  export -f compile closure flags_of source_digest sha
+  export flags specific
   printf '%s\n' "$@" | xargs -P 2 -I{} bash -euo pipefail -c 'compile "$1" "$2" "$3" || exit 255' - "$nvcc" {} "$folder" ||
     fail "nvcc failed"
   echo "nvcc compiled $# files in $((SECONDS - started)) s"

@@ -28,23 +28,8 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   return *reinterpret_cast<const uint32_t*>(&pair);
 }
 
-// ---- loads ---------------------------------------------------------------------------------------
-
-// 16 bytes of weights that no other block reads: past L1, first to leave L2.
-__device__ __forceinline__ uint4 load_streaming(const void* from) {
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from));
-  return v;
-}
-
 __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-// Asks for a line of L2; harmless on any readable address.
-__device__ __forceinline__ void prefetch_l2(const void* from) {
-  asm volatile("prefetch.global.L2 [%0];" :: "l"(from));
 }
 
 // ---- cp.async: global to shared, 16-byte aligned on both sides --------------------------------------
@@ -52,6 +37,12 @@ __device__ __forceinline__ void prefetch_l2(const void* from) {
 // Through L2 only, as weights and keys that are read once want it.
 __device__ __forceinline__ void copy_async16(void* shared, const void* global) {
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;"
+               :: "r"(shared_address(shared)), "l"(global) : "memory");
+}
+
+// The same where the 16 bytes' neighbours are asked for soon: L2 gets them in pairs of lines.
+__device__ __forceinline__ void copy_async16_lines(void* shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16;"
                :: "r"(shared_address(shared)), "l"(global) : "memory");
 }
 

@@ -25,16 +25,6 @@ namespace {
 
 constexpr int kNoActivation = -1;
 
-// The block's share of the steps of a row that is split in `splits`.
-struct Share {
-  int first, count;
-  __device__ Share(int total, int split, int splits) {
-    const int each = divide_up(total, splits);
-    first = min(split * each, total);
-    count = min(each, total - first);
-  }
-};
-
 // scores [neurons of the tile x kBatch] are staged in `staged` with a stride; calls neurons, writes
 // union bits, counts and scores. `first` is the tile's first neuron, a multiple of 32.
 template <int kBatch>

@@ -13,7 +13,7 @@
 // called; union bits [f / 16] halves of words. Tiles of 16 rows go round the blocks in turn. Bytes: the
 // weights read, once; x once a block.
 
-#include "activation.cuh"
+#include "called_rows.cuh"
 #include "calls.cuh"
 #include "row_stream.cuh"
 
@@ -22,8 +22,6 @@ extern __shared__ __align__(128) char shared[];
 #if __CUDA_ARCH__ >= 900
 
 namespace {
-
-constexpr int kPagePositions = 64;
 
 // The tiles of this block: blockIdx.x, + gridDim.x, ...
 __device__ __forceinline__ int own_tiles(int tiles) {
@@ -66,45 +64,16 @@ __device__ void held_hidden_of(const char* elements, const uint16_t* scales, con
 
 template <Precision kPrecision, int kBatch>
 __device__ void held_qkv_of(const char* elements, const uint16_t* scales, const bf16* x, int columns, int batch,
-                            const StepState* state, int heads, int kv_heads, int head_size, const float* cosines,
-                            const float* sines, const int* page_table, int most_pages, bf16* keys, bf16* values,
-                            bf16* queries) {
+                            const Heads& heads) {
   using Stream = RowStream<kPrecision, kBatch>;
   depend_release();
   Stream stream(shared);
   typename Stream::X held(shared + Stream::kFixedBytes, columns);
-  const int half = head_size / 2;
   // tile row r < 8 is the first of a pair of the rotation, r + 8 its partner
-  const auto row = [&](int own, int r) {
-    const int pair = tile_of(own) * 8 + r % 8;
-    return pair / half * head_size + pair % half + r / 8 * half;
-  };
-  const int pairs = (heads + 2 * kv_heads) * half;
-  stream.run({elements, scales, columns}, own_tiles(pairs / 8), held, x, batch, row, [&](int own) {
+  const auto row = [&](int own, int r) { return heads.row(tile_of(own) * 8 + r % 8, r / 8); };
+  stream.run({elements, scales, columns}, own_tiles(heads.pairs() / 8), held, x, batch, row, [&](int own) {
     const int r = threadIdx.x % 8, b = threadIdx.x / 8;
-    if (b >= batch || !state->active[b]) return;
-    const int pair = tile_of(own) * 8 + r, head = pair / half, dimension = pair % half;
-    float low = stream.total(r, b), high = stream.total(r + 8, b);
-    const int position = state->position[b];
-    if (head < heads + kv_heads) {
-      const float cosine = cosines[static_cast<size_t>(position) * half + dimension];
-      const float sine = sines[static_cast<size_t>(position) * half + dimension];
-      const float rotated = low * cosine - high * sine;
-      high = high * cosine + low * sine;
-      low = rotated;
-    }
-    bf16* to;
-    if (head < heads) {
-      to = queries + (static_cast<size_t>(b) * heads + head) * head_size;
-    } else {
-      const int page = page_table[state->slot[b] * most_pages + position / kPagePositions];
-      const bool is_key = head < heads + kv_heads;
-      const int kv_head = head - heads - (is_key ? 0 : kv_heads);
-      to = (is_key ? keys : values) +
-           ((static_cast<size_t>(page) * kv_heads + kv_head) * kPagePositions + position % kPagePositions) * head_size;
-    }
-    to[dimension] = to_bf16(low);
-    to[dimension + half] = to_bf16(high);
+    if (b < batch) heads.store(tile_of(own) * 8 + r, b, stream.total(r, b), stream.total(r + 8, b));
   });
 }
 
@@ -125,19 +94,12 @@ __device__ void held_gate_up_of(const char* elements, const uint16_t* scales, co
   });
 }
 
-// How the second product follows from the calls.
-enum class Second : int {
-  kGate = 0,   // s = act(product) * score: m-countdown
-  kUp = 1,     // s = product * score, the score activated: cats
-  kBoth = 2,   // s = act(gate) * up: a predictor's
-};
-
 template <Precision kPrecision, int kBatch>
 struct HeldUnion {
   using Stream = RowStream<kPrecision, kBatch>;
 
-  // Dynamic shared memory: Stream::kFixedBytes, both activations, then
-  // float scores[own tiles * 16 * kBatch], short list[own tiles * 16].
+  // Dynamic shared memory: Stream::kFixedBytes, both activations, then, for the block's tiles, barriers
+  // of CalledRows, float scores[tiles * 16 * kBatch], and its counts and list.
   StreamedMatrix first, second;
   int rows, batch, activation, own;
   Second kind;
@@ -146,42 +108,28 @@ struct HeldUnion {
   bf16* coefficients;
 
   __device__ int row_of(int local) const { return tile_of(local / 16) * 16 + local % 16; }
-  // Neurons of a tile of the second product.
-  __device__ int neurons() const { return kind == Second::kBoth ? 8 : 16; }
-
-  // What the multiplying warps tell the asking ones: how many rows are called so far, negative (less one)
-  // once that is all of them.
-  struct Called {
-    short* list;
-    volatile int* count;
-  };
 
   // The asking warps: the first product's tiles, then the second's as far as rows for them are known.
-  __device__ void ask(Stream& stream, int tiles, const Called& called) const {
+  __device__ void ask(Stream& stream, const CalledRows& called) const {
     const int r = Stream::asked_row();
-    for (int tile = 0; tile < tiles; tile++) stream.ask(first, tile_of(tile) * 16 + r);
-    const int each = neurons();
-    for (int tile = 0;; tile++) {
-      int known;
-      do {
-        known = __shfl_sync(kAllLanes, *called.count, 0);  // one answer for all lanes
-      } while (known >= 0 && known < (tile + 1) * each);
-      __threadfence_block();
-      const int count = known < 0 ? -known - 1 : known;
-      if (tile * each >= count) return;
-      const int at = tile * each + r % each;
-      stream.ask(second, at < count ? row_of(called.list[at]) + r / each * rows : -1);
+    for (int tile = 0; tile < called.tiles; tile++) stream.ask(first, tile_of(tile) * 16 + r);
+    const NeuronTiles second_tiles(kind, rows);
+    const int each = second_tiles.neurons(16);
+    KnownRows known{called};
+    for (int tile = 0; known.unit(tile, each); tile++) {
+      const int local = known.row(tile * each + second_tiles.neuron(r));
+      stream.ask(second, second_tiles.row(local < 0 ? -1 : row_of(local), r));
     }
   }
 
-  __device__ void multiply(Stream& stream, int tiles, const Called& called, const typename Stream::X& x1,
+  __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x1,
                            const typename Stream::X& x2, float* scores, int* flags, int* counts) const {
     const uint64_t active = active_mask(calls.state, batch);
     const float threshold = calls.threshold();
     const int lane = threadIdx.x % kWarp;
     const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;  // of a result; r < 16 has one
     int count = 0;
-    for (int tile = 0; tile < tiles; tile++) {
+    for (int tile = 0; tile < called.tiles; tile++) {
       stream.multiply(x1, first.columns);
       if (r < 16) {
         float score = stream.total(r, b);
@@ -196,30 +144,23 @@ struct HeldUnion {
       barrier_among(Stream::kMultiplying);
       const unsigned mask = __ballot_sync(kAllLanes, lane < 16 && flags[lane & 15] != 0);
       if (threadIdx.x < kWarp) {
-        if (mask >> lane & 1) called.list[count + __popc(mask & ((1u << lane) - 1))] = static_cast<short>(tile * 16 + lane);
-        __threadfence_block();
-        __syncwarp();
-        if (lane == 0) {
-          const int all = count + __popc(mask);
-          *called.count = tile == tiles - 1 ? -all - 1 : all;
-          union_bits[tile_of(tile)] = static_cast<uint16_t>(mask);
-        }
+        called.publish(tile, called.append(tile * 16, mask, count));
+        if (lane == 0) union_bits[tile_of(tile)] = static_cast<uint16_t>(mask);
       }
       count += __popc(mask);
     }
     barrier_among(Stream::kMultiplying);
-    for (int tile = 0; tile * neurons() < count; tile++) {
+    const int each = NeuronTiles(kind, rows).neurons(16);
+    for (int tile = 0; tile * each < count; tile++) {
       stream.multiply(x2, second.columns);
-      const int at = tile * neurons() + r;
-      if (r < neurons() && at < count) {
+      const int at = tile * each + r;
+      if (r < each && at < count) {
         const int local = called.list[at], row = row_of(local);
         const float score = scores[local * kBatch + b];
-        const float product = stream.total(r, b);
+        const float other = kind == Second::kBoth ? stream.total(r + 8, b) : 0;
         const bool used = (active >> b & 1) && (!own || calls.called(score, calls.scale(row), threshold));
-        const float s = kind == Second::kGate  ? activate(activation, product) * score
-                        : kind == Second::kUp ? product * score
-                                              : activate(activation, product) * stream.total(r + 8, b);
-        coefficients[static_cast<size_t>(row) * kBatch + b] = to_bf16(used ? s : 0);
+        const float s = used ? coefficient(kind, activation, stream.total(r, b), other, score) : 0;
+        coefficients[static_cast<size_t>(row) * kBatch + b] = to_bf16(s);
       }
     }
     if (threadIdx.x == 0 && count != 0) atomicAdd(calls.record(), count);
@@ -231,21 +172,23 @@ struct HeldUnion {
   __device__ void run(const bf16* first_x, const bf16* second_x) const {
     __shared__ int flags[16];
     __shared__ int counts[kBatch];
-    __shared__ int count;
-    if (threadIdx.x < kBatch) counts[threadIdx.x] = 0;
-    if (threadIdx.x == 0) count = 0;
-    Stream stream(shared);
+    const int tiles = own_tiles(rows / 16);
+    const bool same = first_x == second_x;
     char* free = shared + Stream::kFixedBytes;
     typename Stream::X x1(free, first.columns);
-    free += x1.bytes();
-    const bool same = first_x == second_x;
-    typename Stream::X x2(same ? x1.at : free, second.columns);
-    if (!same) free += x2.bytes();
-    const int tiles = own_tiles(rows / 16);
-    float* scores = reinterpret_cast<float*>(free);
-    const Called called{reinterpret_cast<short*>(scores + tiles * 16 * kBatch), &count};
+    if (!same) free += x1.bytes();
+    typename Stream::X x2(free, second.columns);
+    free += x2.bytes();
+    uint64_t* listed = reinterpret_cast<uint64_t*>(free);
+    float* scores = reinterpret_cast<float*>(listed + tiles);
+    int* called_counts = reinterpret_cast<int*>(scores + tiles * 16 * kBatch);
+    const CalledRows called{listed, called_counts, reinterpret_cast<uint16_t*>(called_counts + tiles), tiles};
+    if (threadIdx.x < kBatch) counts[threadIdx.x] = 0;
+    if (threadIdx.x == 0)
+      for (int tile = 0; tile < tiles; tile++) barrier_init(listed + tile, 1);
+    Stream stream(shared);
     if (Stream::asks()) {
-      ask(stream, tiles, called);
+      ask(stream, called);
       return;
     }
     depend_wait();
@@ -255,7 +198,7 @@ struct HeldUnion {
     }
     barrier_wait(stream.held, 0);
     if (!same) barrier_wait(stream.held + 1, 0);
-    multiply(stream, tiles, called, x1, x2, scores, flags, counts);
+    multiply(stream, called, x1, x2, scores, flags, counts);
   }
 };
 
@@ -295,11 +238,8 @@ HELD_KERNELS_OF(held_hidden, bf16, Precision::kBf16,
                 held_hidden_of<kPrecision, kBatch>(elements, scales, x, rows, columns, batch, y);)
 
 HELD_KERNELS(held_qkv,
-             (const char* elements, const uint16_t* scales, const bf16* x, int columns, int batch,
-              const StepState* state, int heads, int kv_heads, int head_size, const float* cosines, const float* sines,
-              const int* page_table, int most_pages, bf16* keys, bf16* values, bf16* queries),
-             held_qkv_of<kPrecision, kBatch>(elements, scales, x, columns, batch, state, heads, kv_heads, head_size,
-                                             cosines, sines, page_table, most_pages, keys, values, queries);)
+             (const char* elements, const uint16_t* scales, const bf16* x, int columns, int batch, HEADS_PARAMETERS),
+             held_qkv_of<kPrecision, kBatch>(elements, scales, x, columns, batch, HEADS);)
 
 HELD_KERNELS(held_gate_up,
              (const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch,

@@ -11,21 +11,12 @@
 // weights once.
 
 #include "decode_kernels.cuh"
+#include "epilogues.cuh"
 #include "row_tile.cuh"
-#include "step_state.cuh"
 
 extern __shared__ __align__(128) char shared[];
 
 namespace {
-
-struct Share {
-  int first, count;
-  __device__ Share(int total, int split, int splits) {
-    const int each = divide_up(total, splits);
-    first = min(split * each, total);
-    count = min(each, total - first);
-  }
-};
 
 template <Precision kPrecision, int kBatch>
 __device__ void project_of(const void* elements, const uint16_t* scales, const bf16* x, int rows, int columns,
@@ -61,55 +52,24 @@ __device__ void hidden_of(const void* elements, const uint16_t* scales, const bf
   }
 }
 
-constexpr int kPagePositions = 64;
-
 // A block has both halves of its pairs: tile row r < kRows / 2 is dimension p + r of a head, tile row
 // kRows / 2 + r its partner headSize / 2 further on. Head size is a multiple of kRows, or kRows of it.
 template <Precision kPrecision, int kBatch>
 __device__ void qkv_of(const void* elements, const uint16_t* scales, const bf16* x, int columns, int batch,
-                       float* partial, int* arrivals, const StepState* state, int heads, int kv_heads, int head_size,
-                       const float* cosines, const float* sines, const int* page_table, int most_pages, bf16* keys,
-                       bf16* values, bf16* queries) {
+                       float* partial, int* arrivals, const Heads& heads) {
   using Tile = RowTile<kPrecision, kBatch>;
   constexpr int kPairs = Tile::kRows / 2;
   depend_release();
-  const int half = head_size / 2, rows = (heads + 2 * kv_heads) * head_size;
-  const int first_pair = blockIdx.x * kPairs;  // counts pairs over all heads
-  // pair p of the whole matrix: head p / half, dimensions p % half and p % half + half
-  const auto row_of = [&](int r) {
-    const int pair = first_pair + r % kPairs;
-    return min(pair / half * head_size + pair % half + r / kPairs * half, rows - 1);
-  };
+  const int first_pair = blockIdx.x * kPairs, pairs = heads.pairs();
   const Share share(divide_up(columns, Tile::kColumns), blockIdx.y, gridDim.y);
   Tile product(shared, elements, scales, x, columns, batch, share.first, share.count);
-  product.run(row_of, [] { depend_wait(); });
+  product.run([&](int r) { return heads.row(min(first_pair + r % kPairs, pairs - 1), r / kPairs); }, [] { depend_wait(); });
   if (!product.combine(partial, arrivals, blockIdx.x, blockIdx.y, gridDim.y)) return;
   const float* out = product.store();
   for (int i = threadIdx.x; i < kPairs * batch; i += blockDim.x) {
     const int r = i % kPairs, b = i / kPairs;
-    const int pair = first_pair + r, head = pair / half, dimension = pair % half;
-    if (head >= heads + 2 * kv_heads || !state->active[b]) continue;
-    float low = out[r * Tile::kOutStride + b], high = out[(r + kPairs) * Tile::kOutStride + b];
-    const int position = state->position[b];
-    if (head < heads + kv_heads) {
-      const float cosine = cosines[static_cast<size_t>(position) * half + dimension];
-      const float sine = sines[static_cast<size_t>(position) * half + dimension];
-      const float rotated = low * cosine - high * sine;
-      high = high * cosine + low * sine;
-      low = rotated;
-    }
-    bf16* to;
-    if (head < heads) {
-      to = queries + (static_cast<size_t>(b) * heads + head) * head_size;
-    } else {
-      const int page = page_table[state->slot[b] * most_pages + position / kPagePositions];
-      const bool is_key = head < heads + kv_heads;
-      const int kv_head = head - heads - (is_key ? 0 : kv_heads);
-      to = (is_key ? keys : values) +
-           ((static_cast<size_t>(page) * kv_heads + kv_head) * kPagePositions + position % kPagePositions) * head_size;
-    }
-    to[dimension] = to_bf16(low);
-    to[dimension + half] = to_bf16(high);
+    if (first_pair + r >= pairs) continue;
+    heads.store(first_pair + r, b, out[r * Tile::kOutStride + b], out[(r + kPairs) * Tile::kOutStride + b]);
   }
 }
 
@@ -127,7 +87,5 @@ DECODE_KERNELS_OF(hidden, bf16, Precision::kBf16, 128, hidden_of,
 
 DECODE_KERNELS(qkv, 128, qkv_of,
                (const void* elements, const uint16_t* scales, const bf16* x, int columns, int batch, float* partial,
-                int* arrivals, const StepState* state, int heads, int kv_heads, int head_size, const float* cosines,
-                const float* sines, const int* page_table, int most_pages, bf16* keys, bf16* values, bf16* queries),
-               (elements, scales, x, columns, batch, partial, arrivals, state, heads, kv_heads, head_size, cosines,
-                sines, page_table, most_pages, keys, values, queries))
+                int* arrivals, HEADS_PARAMETERS),
+               (elements, scales, x, columns, batch, partial, arrivals, HEADS))

@@ -22,13 +22,6 @@
 
 #if __CUDA_ARCH__ >= 900
 
-// A matrix that tiles take rows from.
-struct StreamedMatrix {
-  const char* elements;
-  const uint16_t* scales;
-  int columns;
-};
-
 template <Precision kPrecision, int kBatch>
 struct RowStream {
   using Weights = Format<kPrecision>;

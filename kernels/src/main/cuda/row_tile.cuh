@@ -15,6 +15,16 @@
 
 #include "weights.cuh"
 
+// The block's share of the steps of a row that is split in `splits`.
+struct Share {
+  int first, count;
+  __device__ Share(int total, int split, int splits) {
+    const int each = divide_up(total, splits);
+    first = min(split * each, total);
+    count = min(each, total - first);
+  }
+};
+
 template <Precision kPrecision, int kBatchTile>
 struct RowTile {
   using Weights = Format<kPrecision>;

@@ -26,6 +26,13 @@ struct Format {
   __device__ static int row_bytes(int columns) { return columns / 8 * kBits; }
 };
 
+// A matrix whose rows are taken by tiles.
+struct StreamedMatrix {
+  const char* elements;
+  const uint16_t* scales;
+  int columns;
+};
+
 constexpr uint32_t kBf16Of128 = 0x43004300u;  // twice 128: its low 7 bits count units
 constexpr uint32_t kBf16Of136 = 0x43084308u;
 
@@ -38,6 +45,9 @@ __device__ __forceinline__ uint32_t multiply_bf16x2(uint32_t a, uint32_t b) {
   const __nv_bfloat162 r = __hmul2(*reinterpret_cast<const __nv_bfloat162*>(&a), *reinterpret_cast<const __nv_bfloat162*>(&b));
   return *reinterpret_cast<const uint32_t*>(&r);
 }
+
+// Two stored bf16 weights as operands.
+__device__ __forceinline__ uint32_t bf16_pair(uint32_t raw) { return raw; }
 
 // The bytes at bits 0 to 7 and 16 to 23, two's complement, as bf16: exact. With 128's exponent the
 // low seven bits add to 128 and the sign bit selects what is taken away again, 128 or 256.

@@ -1,0 +1,454 @@
+// Decode products of 32 and 64 sequences on sm_90a, the activations held in shared memory for as long as a
+// cluster of blocks lives:
+//
+//   out[r, b] = sum over k of W[row(r), k] x[b, k],   b < kBatch
+//
+// The blocks of a cluster share the COLUMNS: each holds x of its own columns and reads its columns of every
+// tile of 64 rows. Roles of a block's warps:
+//
+//   0 to 7     multiply: two warpgroups, each with a tile, a ring and sums of its own. Weights go through
+//              registers (ldmatrix, then weights.cuh), x is read by wgmma. A tile's sums go to the blocks
+//              that finish them, through the cluster's shared memory
+//   8 to 11    finish: add what the blocks of the cluster sent, in the order of their ranks, so that sums do
+//              not depend on who came first, and put the results where they belong
+//   12, 13     ask for the weights of a warpgroup each, by cp.async
+//
+// Tiles alternate between the warpgroups: even ones are the first's. A stage of a ring is a step (128
+// bytes, weights.cuh) of 64 rows; steps of all tiles follow each other, so that memory never rests. What
+// tile 2 i + w needs to know is known by its number alone, and so are the parities of its barriers.
+//
+// Pieces. A tile's sums are 64 x kBatch / 1 KiB pieces of 16 rows and 16 sequences. Piece i, of warp
+// i / kPieceColumns of the four, belongs to block i / own pieces of the cluster. A lane of a piece has rows
+// g = lane / 4 and g + 8, four sequences each: row n of x in shared memory is the sequence that makes them
+// neighbours (row_of). Rows r and r + 8 of 16 are thus in one lane, and products come in such pairs: two
+// halves of a rotation, gate and up.
+//
+// x in shared memory: a chunk of 64 columns [kBatch x 128 bytes] after the other, swizzled as wgmma reads it,
+// in each 16 columns the order in which weights.cuh unpacks them.
+//
+// Bytes: the weights once; x once a cluster; each sum once through the cluster, 4 bytes a column share.
+#pragma once
+
+#include "cluster.cuh"
+#include "warpgroup.cuh"
+#include "weights.cuh"
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+// The 16-row groups of a product that a cluster works through: a run of them, so that clusters differ by
+// one at most.
+struct Groups {
+  int first, end;
+  __device__ Groups(int groups, int cluster, int clusters)
+      : first(static_cast<int>(static_cast<int64_t>(groups) * cluster / clusters)),
+        end(static_cast<int>(static_cast<int64_t>(groups) * (cluster + 1) / clusters)) {}
+  __device__ int tiles() const { return divide_up(end - first, 4); }
+};
+
+template <int kBatch, Precision kWidest>
+struct WideStream {
+  static constexpr int kRows = 64;
+  static constexpr int kMultiplying = 256;  // threads of each role, in this order
+  static constexpr int kFinishing = 128;
+  static constexpr int kAsking = 64;
+  static constexpr int kThreads = kMultiplying + kFinishing + kAsking;
+  static constexpr int kStageBytes = kRows * (128 + Format<kWidest>::kScaleBytes);
+  static constexpr int kChunkBytes = kBatch * 128;
+  static constexpr int kPieceColumns = kBatch / 16;
+  static constexpr int kPieces = 4 * kPieceColumns;
+  static constexpr int kPieceBytes = 1024;
+  static constexpr int kSumsBytes = 2 * kPieces * kPieceBytes;
+  static constexpr int kMostStages = 12;  // of a ring
+  static constexpr int kBarrierBytes = 8 * (4 * kMostStages + 4);
+  static constexpr int kSums = kBatch / 2;  // of a lane
+  static_assert(kBatch == 32 || kBatch == 64, "wgmma's N here");
+
+  // A block's share of a row's steps.
+  template <Precision kPrecision>
+  struct Steps {
+    int first, count;
+    // Chunks of x that the block with the most of them has.
+    int most_chunks;
+    __device__ Steps(int columns, int rank, int blocks) {
+      constexpr int kChunks = Format<kPrecision>::kStepColumns / 64;
+      const int steps = columns / Format<kPrecision>::kStepColumns;
+      first = steps * rank / blocks;
+      count = steps * (rank + 1) / blocks - first;
+      most_chunks = divide_up(steps, blocks) * kChunks;
+    }
+    __device__ int first_column() const { return first * Format<kPrecision>::kStepColumns; }
+    __device__ int chunks() const { return count * (Format<kPrecision>::kStepColumns / 64); }
+  };
+
+  struct Slot {
+    int at = 0;
+    int parity = 0;
+    __device__ void advance(int stages) {
+      if (++at == stages) at = 0, parity ^= 1;
+    }
+  };
+
+  int rank, blocks, own_pieces;
+  int stages;      // of a ring
+  char* sums_at;   // [2 warpgroups][blocks][own pieces] of kPieceBytes
+  char* ring;      // of this thread's warpgroup, if it multiplies or asks
+  uint64_t* full;  // [stages], of this thread's ring
+  uint64_t* empty;
+  uint64_t* arrived;  // [2]: the sums of a tile are in
+  uint64_t* free;     // [2]: the sums that this block sent have been read
+  char* after;        // shared memory after all of it
+  Slot slot;
+  bool first_use = true;
+
+  // Whole block; all of shared memory but x_bytes of x at its start, a multiple of 1024. `more` initialises
+  // barriers of the caller's own behind `after`, in one thread. Ends with a block barrier; the cluster's is
+  // arrived at, and join() waits there.
+  template <class More>
+  __device__ WideStream(char* shared, int x_bytes, int ring_stages, const More& more)
+      : rank(cluster_rank()), blocks(cluster_size()), own_pieces(kPieces / blocks), stages(ring_stages) {
+    sums_at = shared + x_bytes;
+    const int group = warpgroup();
+    ring = sums_at + kSumsBytes + group * stages * kStageBytes;
+    uint64_t* barriers = reinterpret_cast<uint64_t*>(sums_at + kSumsBytes + 2 * stages * kStageBytes);
+    full = barriers + group * 2 * kMostStages;
+    empty = full + kMostStages;
+    arrived = barriers + 4 * kMostStages;
+    free = arrived + 2;
+    after = reinterpret_cast<char*>(barriers) + kBarrierBytes;
+    if (threadIdx.x == 0) {
+      for (int i = 0; i < stages; i++)
+        for (int w = 0; w < 2; w++) {
+          barrier_init(barriers + w * 2 * kMostStages + i, kWarp);                  // full
+          barrier_init(barriers + w * 2 * kMostStages + kMostStages + i, 4);  // empty
+        }
+      for (int w = 0; w < 2; w++) {
+        barrier_init(arrived + w, 1);
+        barrier_init(free + w, blocks * (kFinishing / kWarp));
+      }
+      more(after);
+      barrier_init_done();
+    }
+    __syncthreads();
+    cluster_arrive();
+  }
+
+  __device__ static bool multiplies() { return threadIdx.x < kMultiplying; }
+  __device__ static bool finishes() {
+    return threadIdx.x >= kMultiplying && threadIdx.x < kMultiplying + kFinishing;
+  }
+  __device__ static bool asks() {
+    return threadIdx.x >= kMultiplying + kFinishing && threadIdx.x < kThreads;
+  }
+  // Of a thread that multiplies or asks: the warpgroup it is of, or asks for.
+  __device__ static int warpgroup() {
+    return threadIdx.x < kMultiplying ? threadIdx.x / 128 : threadIdx.x / kWarp & 1;
+  }
+
+  // The other blocks' barriers are there. Every thread, once, before it touches another block's memory.
+  __device__ void join() const { cluster_wait(); }
+  // Nobody touches this block's memory any more. Every thread, last of all.
+  __device__ void leave() const {
+    cluster_arrive();
+    cluster_wait();
+  }
+
+  // ---- asking ------------------------------------------------------------------------------------------
+
+  // All steps of a tile: row(r) is the matrix's row that is the tile's row r, negative for none. What a
+  // missing row's place holds is no one's: its sums are not looked at.
+  template <Precision kPrecision, class Row>
+  __device__ void ask(const StreamedMatrix& matrix, const Steps<kPrecision>& steps, const Row& row) {
+    using Weights = Format<kPrecision>;
+    constexpr uint32_t kNone = ~0u;
+    const int lane = threadIdx.x % kWarp, piece = lane % 8, within = lane / 8;
+    const uint32_t row_pieces = Weights::row_bytes(matrix.columns) / 16;
+    uint32_t from[16];
+#pragma unroll
+    for (int n = 0; n < 16; n++) {
+      const int at = row(4 * n + within);
+      from[n] = at < 0 ? kNone : at * row_pieces + piece;
+    }
+    const char* elements = matrix.elements + static_cast<size_t>(steps.first) * 128;
+    const char* scales[2];
+    int scale_rows[2];
+    if constexpr (Weights::kQuantised) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        scale_rows[h] = row(h * kWarp + lane);
+        scales[h] = reinterpret_cast<const char*>(matrix.scales) +
+                    static_cast<int64_t>(max(scale_rows[h], 0)) * (matrix.columns / 32 * 2) + steps.first * Weights::kScaleBytes;
+      }
+    }
+    const int even = within * 128 + (piece ^ within) * 16, odd = within * 128 + (piece ^ (within + 4)) * 16;
+    for (int s = 0; s < steps.count; s++, elements += 128) {
+      if (!first_use) barrier_wait(empty + slot.at, slot.parity ^ 1);
+      char* to = ring + slot.at * kStageBytes;
+#pragma unroll
+      for (int n = 0; n < 16; n++)
+        if (from[n] != kNone)
+          copy_async16_lines(to + n * 512 + (n & 1 ? odd : even), elements + static_cast<size_t>(from[n]) * 16);
+      if constexpr (Weights::kQuantised) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          if (scale_rows[h] >= 0) {
+            char* scale_to = to + kRows * 128 + (h * kWarp + lane) * Weights::kScaleBytes;
+            if constexpr (Weights::kScaleBytes == 16) copy_async16(scale_to, scales[h]);
+            else copy_async_small<8>(scale_to, scales[h]);
+          }
+          scales[h] += Weights::kScaleBytes;
+        }
+      }
+      barrier_arrive_copied(full + slot.at);
+      slot.advance(stages);
+      if (slot.at == 0) first_use = false;
+    }
+  }
+
+  // ---- multiplying -------------------------------------------------------------------------------------
+
+  // The row of x in shared memory that is sequence b.
+  __device__ static int row_of(int b) { return (b & ~15) | (b >> 1 & 1) << 3 | (b >> 2 & 3) << 1 | (b & 1); }
+
+  // x bf16 [batch x columns], this block's columns of it, zeros for sequences past the batch. The
+  // multiplying threads, after depend_wait(). 16 bytes of four sequences' 128 a lane.
+  template <Precision kPrecision>
+  __device__ void hold(char* to, const bf16* x, int columns, const Steps<kPrecision>& steps, int batch) const {
+    constexpr int kEach = kBatch / 4, kAtOnce = 8, kWarps = kMultiplying / kWarp;
+    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, piece = lane % 8;
+    const int chunks = steps.chunks(), all = chunks * kEach;
+    // clusters begin with different columns, so that they do not queue for the same lines of L2
+    const int turn = static_cast<int>(blockIdx.x) / blocks;
+    for (int i = warp; i < all; i += kWarps * kAtOnce) {
+      uint4 v[kAtOnce];
+#pragma unroll
+      for (int n = 0; n < kAtOnce; n++) {
+        const int at = i + n * kWarps, chunk = (at / kEach + turn) % chunks, b = at % kEach * 4 + lane / 8;
+        v[n] = make_uint4(0, 0, 0, 0);
+        if (at < all && b < batch)
+          v[n] = __ldcg(reinterpret_cast<const uint4*>(
+              x + static_cast<size_t>(b) * columns + steps.first_column() + chunk * 64 + piece * 8));
+      }
+#pragma unroll
+      for (int n = 0; n < kAtOnce; n++) {
+        const int at = i + n * kWarps, chunk = (at / kEach + turn) % chunks, b = at % kEach * 4 + lane / 8;
+        if (at < all) place<kPrecision>(to + chunk * kChunkBytes, row_of(b), piece, v[n]);
+      }
+    }
+  }
+
+  // Writes eight columns, the piece-th of a chunk's row, where the weights' columns will meet them.
+  template <Precision kPrecision>
+  __device__ static void place(char* chunk, int row, int piece, const uint4& v) {
+    char* at = chunk + row * 128;
+    const int swizzle = row & 7;
+    if constexpr (kPrecision == Precision::kBf16) {
+      *reinterpret_cast<uint4*>(at + (piece ^ swizzle) * 16) = v;
+    } else if constexpr (kPrecision == Precision::kInt8) {
+      // pairs of columns 0 and 2 (of four) to the first half of the 16, 1 and 3 to the second
+      const int half = piece & ~1, within = (piece & 1) * 8;
+      *reinterpret_cast<uint2*>(at + (half ^ swizzle) * 16 + within) = make_uint2(v.x, v.z);
+      *reinterpret_cast<uint2*>(at + ((half + 1) ^ swizzle) * 16 + within) = make_uint2(v.y, v.w);
+    } else {
+      // of 32 columns: pair i of word t to place t of piece i
+      const uint32_t words[4] = {v.x, v.y, v.z, v.w};
+      const int first = piece & ~3, within = (piece & 3) * 4;
+#pragma unroll
+      for (int i = 0; i < 4; i++)
+        *reinterpret_cast<uint32_t*>(at + ((first + i) ^ swizzle) * 16 + within) = words[i];
+    }
+  }
+
+  // The multiplying threads, after hold().
+  __device__ void held() const {
+    wgmma_writes_done();
+    barrier_among(kMultiplying);
+  }
+
+  // Scales of a lane's two rows in a step.
+  template <Precision kPrecision>
+  struct Scales {
+    uint32_t low[4], high[4];
+    __device__ void load(const char* stage, int row) {
+      if constexpr (kPrecision == Precision::kInt8) {
+        const uint2 l = *reinterpret_cast<const uint2*>(stage + kRows * 128 + row * 8);
+        const uint2 h = *reinterpret_cast<const uint2*>(stage + kRows * 128 + (row + 8) * 8);
+        low[0] = l.x, low[1] = l.y, high[0] = h.x, high[1] = h.y;
+      } else if constexpr (kPrecision == Precision::kInt4) {
+        const uint4 l = *reinterpret_cast<const uint4*>(stage + kRows * 128 + row * 16);
+        const uint4 h = *reinterpret_cast<const uint4*>(stage + kRows * 128 + (row + 8) * 16);
+        low[0] = l.x, low[1] = l.y, low[2] = l.z, low[3] = l.w;
+        high[0] = h.x, high[1] = h.y, high[2] = h.z, high[3] = h.w;
+      }
+    }
+    // Of row r & 1 and of the group-th 32 columns.
+    __device__ uint32_t of(int r, int group) const {
+      const uint32_t both = (r & 1 ? high : low)[group / 2];
+      return scale_pair(static_cast<uint16_t>(group & 1 ? both >> 16 : both));
+    }
+  };
+
+  // The chunk-th 64 columns of a step as A of four products.
+  template <Precision kPrecision>
+  __device__ static void load_weights(uint32_t (&a)[4][4], const char* stage, const Scales<kPrecision>& scales,
+                                      int chunk) {
+    const int lane = threadIdx.x % kWarp, row = threadIdx.x / kWarp % 4 * 16 + (lane & 15);
+    const char* at = stage + row * 128;
+    const auto load = [&](uint32_t (&r)[4], int piece) {
+      load_matrix4(r, at + ((piece + (lane >> 4)) ^ (row & 7)) * 16);
+    };
+    if constexpr (kPrecision == Precision::kBf16) {
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        load(a[k], 2 * k);
+#pragma unroll
+        for (int r = 0; r < 4; r++) a[k][r] = bf16_pair(a[k][r]);
+      }
+    } else if constexpr (kPrecision == Precision::kInt8) {
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        uint32_t raw[4];
+        load(raw, 4 * chunk + 2 * h);
+        const uint32_t scale[2] = {scales.of(0, 2 * chunk + h), scales.of(1, 2 * chunk + h)};
+#pragma unroll
+        for (int r = 0; r < 4; r++) {
+          a[2 * h + r / 2][r % 2] = multiply_bf16x2(int8_pair(raw[r]), scale[r % 2]);
+          a[2 * h + r / 2][r % 2 + 2] = multiply_bf16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
+        }
+      }
+    } else {
+      uint32_t raw[4];
+      load(raw, 2 * chunk);
+#pragma unroll
+      for (int r = 0; r < 4; r++) {
+        const uint32_t scale = scales.of(r, 2 * chunk + r / 2);
+#pragma unroll
+        for (int p = 0; p < 4; p++)
+          a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_bf16x2(int4_pair(raw[r] >> (4 * p)), scale);
+      }
+    }
+  }
+
+  // All steps of a warpgroup's tile.
+  template <Precision kPrecision>
+  __device__ void multiply(float (&sums)[kSums], const char* x, const Steps<kPrecision>& steps) {
+    constexpr int kChunks = Format<kPrecision>::kStepColumns / 64;
+    const int lane = threadIdx.x % kWarp;
+    WgmmaRows rows(x);
+    for (int s = 0; s < steps.count; s++) {
+      barrier_wait(full + slot.at, slot.parity);
+      const char* stage = ring + slot.at * kStageBytes;
+      Scales<kPrecision> scales;
+      scales.load(stage, threadIdx.x / kWarp % 4 * 16 + lane / 4);
+      uint32_t a[2][4][4];
+#pragma unroll
+      for (int c = 0; c < kChunks; c++) {
+        // while the chunk before is multiplied
+        load_weights<kPrecision>(a[c & 1], stage, scales, c);
+        if (c == kChunks - 1) {
+          __syncwarp();
+          if (lane == 0) barrier_arrive(empty + slot.at);
+        }
+        wgmma_fence();
+#pragma unroll
+        for (int k = 0; k < 4; k++) wgmma(sums, a[c & 1][k], rows.at(c * kChunkBytes + k * 32), s + c + k);
+        wgmma_commit();
+        if constexpr (kChunks > 1) wgmma_wait<1>();
+        else wgmma_wait<0>();
+      }
+      rows.low += kChunks * kChunkBytes / 16;
+      slot.advance(stages);
+    }
+    wgmma_wait<0>();
+    wgmma_pin(sums);
+  }
+
+  // Sends the sums of the warpgroup's tile `unit` to those who finish them.
+  __device__ void send(int unit, const float (&sums)[kSums]) const {
+    const int group = warpgroup(), lane = threadIdx.x % kWarp;
+    if (unit >= 2) barrier_wait_cluster(free + group, (unit / 2 - 1) & 1);
+#pragma unroll
+    for (int q = 0; q < kPieceColumns; q++) {
+      const int piece = threadIdx.x / kWarp % 4 * kPieceColumns + q;
+      const int owner = piece / own_pieces, at = (group * blocks + rank) * own_pieces + piece % own_pieces;
+      const uint32_t to = address_in(sums_at + at * kPieceBytes + lane * 16, owner);
+      const uint32_t barrier = address_in(arrived + group, owner);
+      const float* d = sums + 8 * q;
+      store_counted(to, barrier, d[0], d[1], d[4], d[5]);
+      store_counted(to + kPieceBytes / 2, barrier, d[2], d[3], d[6], d[7]);
+    }
+  }
+
+  // ---- finishing ---------------------------------------------------------------------------------------
+
+  // A lane's part of a piece: rows `row` and row + 8 of the 16, row < 8, of the tile's warp-th 16 rows, for
+  // sequences from b to b + 3.
+  struct Piece {
+    int warp, row, b;
+    float4 low, high;
+  };
+
+  // The sums of tile `unit`: done(i, piece) for each piece of this warp, the i-th of at most
+  // kPieceColumns; i is known at compile time once unrolled.
+  template <class Done>
+  __device__ void finish(int unit, const Done& done) const {
+    const int lane = threadIdx.x % kWarp, warp = (threadIdx.x - kMultiplying) / kWarp, group = unit & 1;
+    if (threadIdx.x == kMultiplying) barrier_expect(arrived + group, kPieces * kPieceBytes);
+    barrier_wait_cluster(arrived + group, unit / 2 & 1);
+    Piece pieces[kPieceColumns];
+#pragma unroll
+    for (int i = 0; i < kPieceColumns; i++) {
+      const int at = warp + 4 * i;
+      if (at >= own_pieces) continue;
+      Piece& piece = pieces[i];
+      piece.low = piece.high = make_float4(0, 0, 0, 0);
+      for (int c = 0; c < blocks; c++) {
+        const char* from = sums_at + ((group * blocks + c) * own_pieces + at) * kPieceBytes + lane * 16;
+        add(piece.low, *reinterpret_cast<const float4*>(from));
+        add(piece.high, *reinterpret_cast<const float4*>(from + kPieceBytes / 2));
+      }
+      const int all = rank * own_pieces + at;
+      piece.warp = all / kPieceColumns;
+      piece.row = lane / 4;
+      piece.b = all % kPieceColumns * 16 + lane % 4 * 4;
+    }
+    __syncwarp();
+    if (lane < blocks) barrier_arrive_in(address_in(free + group, lane));
+#pragma unroll
+    for (int i = 0; i < kPieceColumns; i++)
+      if (warp + 4 * i < own_pieces) done(i, pieces[i]);
+  }
+
+  __device__ static void add(float4& sum, const float4& v) { sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w; }
+
+  // ---- all of it ---------------------------------------------------------------------------------------
+
+  // The tiles of one matrix whose rows are known beforehand: row(tile, r), negative for none; done(tile, i,
+  // piece). Weights are asked for before depend_wait(). Whole block.
+  template <Precision kPrecision, class Row, class Done>
+  __device__ void run(const StreamedMatrix& matrix, char* held_x, const bf16* x, int batch, int tiles, const Row& row,
+                      const Done& done) {
+    const Steps<kPrecision> steps(matrix.columns, rank, blocks);
+    if (multiplies()) {
+      depend_wait();
+      hold(held_x, x, matrix.columns, steps, batch);
+      held();
+      join();
+      float sums[kSums];
+      for (int tile = warpgroup(); tile < tiles; tile += 2) {
+        multiply(sums, held_x, steps);
+        send(tile, sums);
+      }
+    } else if (finishes()) {
+      depend_wait();
+      join();
+      for (int tile = 0; tile < tiles; tile++) finish(tile, [&](int i, const Piece& piece) { done(tile, i, piece); });
+    } else {
+      for (int tile = warpgroup(); tile < tiles; tile += 2)
+        ask(matrix, steps, [&](int r) { return row(tile, r); });
+      join();
+    }
+    leave();
+  }
+};
+
+#endif
