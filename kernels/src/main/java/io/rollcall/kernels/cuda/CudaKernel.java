@@ -1,5 +1,7 @@
 package io.rollcall.kernels.cuda;
 
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.JCudaDriver;
@@ -15,6 +17,7 @@ public final class CudaKernel {
   private final long handle;
   private final int staticShared;
   private final int[] parameterSizes;
+  private final Map<Launch, Integer> clusters = new ConcurrentHashMap<>();
   private int allowedShared = ALWAYS_ALLOWED;
 
   CudaKernel(CudaContext context, String name, CUfunction function) {
@@ -42,6 +45,22 @@ public final class CudaKernel {
             blocks, function, threads, sharedBytes),
         "occupancy of kernel " + name);
     return blocks[0];
+  }
+
+  /** How many clusters of this launch's shape the device holds at a time; 0 if not one fits. */
+  public int clusters(Launch launch) {
+    return clusters.computeIfAbsent(launch, this::askClusters);
+  }
+
+  private int askClusters(Launch launch) {
+    context.use();
+    prepare(launch.sharedBytes());
+    LaunchBlock block = new LaunchBlock(0);
+    block.shape(launch, false);
+    // no launch is made of the block: its first value is as good a place as any for the answer
+    int code = Libcuda.cuOccupancyMaxActiveClusters(block.values(), handle, block.config());
+    context.check(code, "clusters of kernel " + name);
+    return block.memory.getInt(LaunchBlock.VALUES);
   }
 
   /** Registers of a thread. */

@@ -5,8 +5,8 @@ import io.rollcall.kernels.Activation;
 /**
  * The gated MLP of a decode step, dense or over the rows that the batch calls, without the host:
  * scores, thresholds, union, gathered products and the sum of the union's rows follow each other on
- * the stream, and kernels read counts where the ones before them left them (feed_forward.cu,
- * sum_stream.cu, sum_rows.cu, select.cu). Belongs to one stream.
+ * the stream, and kernels read counts where the ones before them left them (held.cu, wide.cu,
+ * feed_forward.cu, sum_stream.cu, sum_rows.cu, select.cu). Belongs to one stream.
  */
 public final class DecodeFeedForward implements AutoCloseable {
   private static final int NO_ACTIVATION = -1;
@@ -157,7 +157,7 @@ public final class DecodeFeedForward implements AutoCloseable {
       sumRows(stream, call, null);
       return;
     }
-    if (heldUnion(stream, call)) {
+    if (calledAtOnce(stream, call)) {
       sumRows(stream, call, union);
       return;
     }
@@ -170,18 +170,27 @@ public final class DecodeFeedForward implements AutoCloseable {
   public void score(CudaStream stream, Call call) {
     Layer layer = call.layer();
     int f = intermediate;
+    boolean wide = call.rule().scores() != Scores.BOTH && wideUnion(stream, call, pair(call), true);
+    if (!wide) {
+      scoreRows(stream, call);
+    }
+    if (call.rule().mostRows() < f) {
+      trim(stream, call);
+    }
+  }
+
+  private void scoreRows(CudaStream stream, Call call) {
+    Layer layer = call.layer();
+    int f = intermediate;
     switch (call.rule().scores()) {
       case GATE -> score(stream, call, "scores", layer.gateUp().rowRange(0, f), call.x(), activation);
       case UP -> score(stream, call, "scores", layer.gateUp().rowRange(f, f), call.x(), NO_ACTIVATION);
       case BOTH -> score(stream, call, "oracle", layer.gateUp(), call.x(), activation);
       case PREDICTOR -> {
-        products.hidden(stream, layer.predictorA(), call.x(), call.batch(), predicted);
+        predict(stream, call);
         score(stream, call, "scores", layer.predictorB(), predicted, NO_ACTIVATION);
       }
       case NONE -> throw new IllegalArgumentException("dense has no scores");
-    }
-    if (call.rule().mostRows() < f) {
-      trim(stream, call);
     }
   }
 
@@ -230,6 +239,9 @@ public final class DecodeFeedForward implements AutoCloseable {
 
   private void gathered(CudaStream stream, Call call, DeviceMatrix weights, int activated) {
     int tile = DecodeShapes.tile(call.batch());
+    if (wideGathered(stream, call, weights)) {
+      return;
+    }
     int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(tile));
     launch(
         stream, "gathered", weights, tile, Math.max(tiles, 2 * multiprocessors), 1,
@@ -249,6 +261,17 @@ public final class DecodeFeedForward implements AutoCloseable {
           call.batch(), call.state(), activation, coefficients);
       return;
     }
+    if (bits == null) {
+      WideShape wide = products.wide("wide_gate_up", weights, call.batch(), intermediate / 8);
+      if (wide != null) {
+        products.launchWide(
+            stream, wide, "wide_gate_up", weights, call.x(), intermediate, call.batch(), call.state(),
+            activation, coefficients);
+        return;
+      }
+    } else if (wideGathered(stream, call, weights)) {
+      return;
+    }
     int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(tile) / 2);
     launch(
         stream, "gate_up", weights, tile, Math.max(tiles, 2 * multiprocessors), 1,
@@ -256,56 +279,125 @@ public final class DecodeFeedForward implements AutoCloseable {
         scores, bits, coefficients);
   }
 
+  /**
+   * The two products of a sparse step.
+   *
+   * @param first the scores' rows
+   * @param firstX what it multiplies; of the second it is the call's
+   * @param second the other matrix, or gate and up
+   * @param activated whether the scores are
+   * @param kind enum Second of epilogues.cuh
+   */
+  private record Pair(
+      DeviceMatrix first, DeviceBuffer firstX, DeviceMatrix second, boolean activated, int kind) {}
+
+  private Pair pair(Call call) {
+    DeviceMatrix gateUp = call.layer().gateUp();
+    DeviceMatrix gate = gateUp.rowRange(0, intermediate);
+    DeviceMatrix up = gateUp.rowRange(intermediate, intermediate);
+    return switch (call.rule().scores()) {
+      case UP -> new Pair(up, call.x(), gate, false, 0);
+      case GATE -> new Pair(gate, call.x(), up, true, 1);
+      case PREDICTOR -> new Pair(call.layer().predictorB(), predicted, gateUp, false, 2);
+      default -> throw new IllegalArgumentException(call.rule().scores() + " has no two products");
+    };
+  }
+
   /** Calls and coefficients in one kernel, where it can: returns whether it did. */
-  private boolean heldUnion(CudaStream stream, Call call) {
+  private boolean calledAtOnce(CudaStream stream, Call call) {
     Rule rule = call.rule();
-    Layer layer = call.layer();
-    int tile = DecodeShapes.tile(call.batch());
-    boolean predicted = rule.scores() == Scores.PREDICTOR;
     if (rule.scores() == Scores.BOTH
         || rule.crosses()[StepState.bucket(call.batch())]
-        || rule.mostRows() < intermediate
-        || !products.canHold(layer.gateUp(), tile)
-        || predicted && layer.predictorB().type() != layer.gateUp().type()) {
+        || rule.mostRows() < intermediate) {
       return false;
     }
-    DeviceMatrix gate = layer.gateUp().rowRange(0, intermediate);
-    DeviceMatrix up = layer.gateUp().rowRange(intermediate, intermediate);
-    DeviceMatrix first =
-        switch (rule.scores()) {
-          case GATE -> gate;
-          case UP -> up;
-          default -> layer.predictorB();
-        };
-    DeviceMatrix second =
-        switch (rule.scores()) {
-          case GATE -> up;
-          case UP -> gate;
-          default -> layer.gateUp();
-        };
-    int kind = rule.scores() == Scores.UP ? 0 : rule.scores() == Scores.GATE ? 1 : 2;
+    Pair pair = pair(call);
+    return heldUnion(stream, call, pair) || wideUnion(stream, call, pair, false);
+  }
+
+  private boolean heldUnion(CudaStream stream, Call call, Pair pair) {
+    int tile = DecodeShapes.tile(call.batch());
+    DeviceMatrix first = pair.first();
+    DeviceMatrix second = pair.second();
+    boolean same = pair.firstX() == call.x();
+    if (!products.canHold(second, tile) || first.type() != second.type()) {
+      return false;
+    }
     int tiles = intermediate / DecodeShapes.HELD_ROWS;
     int blocks = Math.min(tiles, multiprocessors);
-    int most = DecodeShapes.ceil(tiles, blocks) * DecodeShapes.HELD_ROWS;
     int shared =
         DecodeShapes.heldRingBytes(first.type(), tile)
             + DecodeShapes.heldBytes(first.type(), tile, first.columns())
-            + (predicted ? DecodeShapes.heldBytes(first.type(), tile, second.columns()) : 0)
-            + most * (4 * tile + 2);
+            + (same ? 0 : DecodeShapes.heldBytes(first.type(), tile, second.columns()))
+            + DecodeShapes.heldListBytes(tile, DecodeShapes.ceil(tiles, blocks));
     if (shared > context.device().sharedBytesPerBlock() - 1024) {
       return false;
     }
-    if (predicted) {
-      products.hidden(stream, layer.predictorA(), call.x(), call.batch(), this.predicted);
-    }
+    predict(stream, call);
     Object[] calls = calls(call);
     stream.launch(
         context.kernel(DecodeShapes.kernel("held_union", first.type(), tile)),
         Launch.of(blocks, DecodeShapes.HELD_THREADS).withShared(shared).withOverlap(),
-        first.elements(), first.scales(), predicted ? this.predicted : call.x(), first.columns(),
+        first.elements(), first.scales(), pair.firstX(), first.columns(),
         second.elements(), second.scales(), call.x(), second.columns(), intermediate, call.batch(),
         calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
-        rule.own() ? 1 : 0, kind, union, coefficients);
+        call.rule().own() ? 1 : 0, pair.kind(), union, coefficients);
+    return true;
+  }
+
+  /** @param alone scores and calls alone */
+  private boolean wideUnion(CudaStream stream, Call call, Pair pair, boolean alone) {
+    int tile = DecodeShapes.tile(call.batch());
+    DeviceMatrix first = pair.first();
+    DeviceMatrix second = alone ? first : pair.second();
+    boolean mixed = first.type() != second.type();
+    String kernel = DecodeShapes.kernel(mixed ? "wide_predicted" : "wide_union", second.type(), tile);
+    boolean same = alone || pair.firstX() == call.x();
+    int groups = intermediate / WideShape.GROUP;
+    WideShape shape =
+        WideShape.of(
+            context, kernel, tile, groups, WideShape.UNION_THREADS, second.type(),
+            clusters -> WideShape.listBytes(tile, groups, clusters),
+            same ? new DeviceMatrix[] {first} : new DeviceMatrix[] {first, second});
+    if (shape == null) {
+      return false;
+    }
+    predict(stream, call);
+    Object[] calls = calls(call);
+    stream.launch(
+        context.kernel(kernel), shape.launch(),
+        first.elements(), first.scales(), pair.firstX(), first.columns(),
+        second.elements(), second.scales(), call.x(), second.columns(), intermediate, call.batch(),
+        shape.stages(),
+        calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
+        pair.activated() ? 1 : 0, call.rule().own() ? 1 : 0, pair.kind(), alone ? 1 : 0, scores, union,
+        coefficients);
+    return true;
+  }
+
+  /** A predictor's first factor. */
+  private void predict(CudaStream stream, Call call) {
+    if (call.rule().scores() == Scores.PREDICTOR) {
+      products.hidden(stream, call.layer().predictorA(), call.x(), call.batch(), predicted);
+    }
+  }
+
+  /** The second product over the union, where it can: returns whether it did. */
+  private boolean wideGathered(CudaStream stream, Call call, DeviceMatrix weights) {
+    int tile = DecodeShapes.tile(call.batch());
+    String kernel = DecodeShapes.kernel("wide_gathered", weights.type(), tile);
+    WideShape shape =
+        WideShape.of(
+            context, kernel, tile, intermediate / WideShape.GROUP, WideShape.THREADS, weights.type(),
+            clusters -> 4 * DecodeShapes.ceil(intermediate, clusters), weights);
+    if (shape == null) {
+      return false;
+    }
+    Object[] calls = calls(call);
+    products.launchWide(
+        stream, shape, "wide_gathered", weights, call.x(), intermediate, call.batch(),
+        calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
+        call.rule().own() ? 1 : 0, pair(call).kind(), scores, union, coefficients);
     return true;
   }
 

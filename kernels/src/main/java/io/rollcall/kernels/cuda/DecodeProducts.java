@@ -1,10 +1,13 @@
 package io.rollcall.kernels.cuda;
 
+import java.util.Arrays;
+
 /**
- * The dense products of a decode step over at most 64 sequences: each weight is read once. Up to 16
- * sequences' activations stay in shared memory where they fit (held.cu). Otherwise (product.cu) columns
- * are split over blocks where a matrix has too few rows to keep every multiprocessor reading. Owns the
- * scratch of split products, so an instance belongs to one stream.
+ * The dense products of a decode step over at most 64 sequences: each weight is read once. On sm_90
+ * activations stay in shared memory where they fit, a block's for up to 16 sequences (held.cu), a
+ * cluster's for more (wide.cu). Otherwise (product.cu) columns are split over blocks where a matrix has
+ * too few rows to keep every multiprocessor reading. Owns the scratch of split products, so an instance
+ * belongs to one stream.
  */
 public final class DecodeProducts implements AutoCloseable {
   private final CudaContext context;
@@ -83,6 +86,31 @@ public final class DecodeProducts implements AutoCloseable {
         .withOverlap();
   }
 
+  /** How wide.cu computes such a product, or null where it does not. */
+  WideShape wide(String name, DeviceMatrix weights, int batch, int groups) {
+    int tile = DecodeShapes.tile(batch);
+    return WideShape.of(
+        context, DecodeShapes.kernel(name, weights.type(), tile), tile, groups, WideShape.THREADS,
+        weights.type(), clusters -> 0, weights);
+  }
+
+  /** Launches it; rows: those that the kernel counts by. */
+  void launchWide(
+      CudaStream stream, WideShape shape, String name, DeviceMatrix weights, DeviceBuffer x, int rows,
+      int batch, Object... rest) {
+    Object[] product = {
+      weights.elements(), weights.scales(), x, rows, weights.columns(), batch, shape.stages()
+    };
+    Object[] arguments = Arrays.copyOf(product, product.length + rest.length);
+    System.arraycopy(rest, 0, arguments, product.length, rest.length);
+    String kernel = DecodeShapes.kernel(name, weights.type(), DecodeShapes.tile(batch));
+    stream.launch(context.kernel(kernel), shape.launch(), arguments);
+  }
+
+  private WideShape wideProject(DeviceMatrix weights, int batch) {
+    return wide("wide_project", weights, batch, DecodeShapes.ceil(weights.rows(), WideShape.GROUP));
+  }
+
   /** Blocks that share a tile's columns, so that there are about two blocks a multiprocessor. */
   int splits(int tiles, int steps) {
     int wanted = 2 * multiprocessors / tiles;
@@ -91,7 +119,7 @@ public final class DecodeProducts implements AutoCloseable {
 
   /** Summands of {@link #projectSplit}. */
   public int projectSplits(DeviceMatrix weights, int batch) {
-    if (held(weights, batch)) {
+    if (held(weights, batch) || wideProject(weights, batch) != null) {
       return 1;
     }
     return splits(
@@ -130,6 +158,11 @@ public final class DecodeProducts implements AutoCloseable {
           weights.elements(), weights.scales(), x, weights.rows(), weights.columns(), batch, y);
       return;
     }
+    WideShape wide = wideProject(weights, batch);
+    if (wide != null) {
+      launchWide(stream, wide, "wide_project", weights, x, weights.rows(), batch, y);
+      return;
+    }
     stream.launch(
         context.kernel(DecodeShapes.kernel("project", weights.type(), tile)),
         rowLaunch(weights, tile, DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile)), splits),
@@ -150,6 +183,11 @@ public final class DecodeProducts implements AutoCloseable {
           context.kernel(DecodeShapes.kernel("held_hidden", weights.type(), tile)),
           heldLaunch(weights, tile, weights.rows() / DecodeShapes.HELD_ROWS),
           weights.elements(), weights.scales(), x, weights.rows(), weights.columns(), batch, y);
+      return;
+    }
+    WideShape wide = wide("wide_hidden", weights, batch, weights.rows() / WideShape.GROUP);
+    if (wide != null && weights.rows() % WideShape.GROUP == 0) {
+      launchWide(stream, wide, "wide_hidden", weights, x, weights.rows(), batch, y);
       return;
     }
     int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile));
@@ -201,6 +239,14 @@ public final class DecodeProducts implements AutoCloseable {
           weights.elements(), weights.scales(), x, weights.columns(), batch, state, to.heads(),
           to.kvHeads(), to.headSize(), to.cosines(), to.sines(), to.pageTable(), to.mostPages(),
           to.keys(), to.values(), to.queries());
+      return;
+    }
+    WideShape wide = wide("wide_qkv", weights, batch, weights.rows() / WideShape.GROUP);
+    if (wide != null) {
+      launchWide(
+          stream, wide, "wide_qkv", weights, x, weights.rows(), batch, state, to.heads(), to.kvHeads(),
+          to.headSize(), to.cosines(), to.sines(), to.pageTable(), to.mostPages(), to.keys(),
+          to.values(), to.queries());
       return;
     }
     int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile));

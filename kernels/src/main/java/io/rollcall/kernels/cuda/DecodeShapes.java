@@ -43,14 +43,18 @@ final class DecodeShapes {
     return 1024 / bits(type);
   }
 
+  /** Bytes of the scales of such a step. */
+  static int stepScaleBytes(WeightType type) {
+    return type.quantised() ? stepColumns(type) / 32 * 2 : 0;
+  }
+
   static int steps(DeviceMatrix matrix) {
     return ceil(matrix.columns(), stepColumns(matrix.type()));
   }
 
   /** Dynamic shared memory of a row product's block. */
   static int rowRingBytes(WeightType type, int tile) {
-    int scaleBytes = type.quantised() ? stepColumns(type) / 32 * 2 : 0;
-    int stage = rows(tile) * (128 + scaleBytes) + tile * stepColumns(type) * 2;
+    int stage = rows(tile) * (128 + stepScaleBytes(type)) + tile * stepColumns(type) * 2;
     return stage * Math.max(4, Math.min(8, RING_BYTES / stage));
   }
 
@@ -83,6 +87,11 @@ final class DecodeShapes {
   /** Shared memory of held activations of so many columns. */
   static int heldBytes(WeightType type, int tile, int columns) {
     return tile * (2 * columns + 256 / bits(type));
+  }
+
+  /** Of held_union, for so many tiles of a block: their barriers, scores, counts and list. */
+  static int heldListBytes(int tile, int tiles) {
+    return tiles * (8 + HELD_ROWS * (4 * tile + 2) + 4);
   }
 
   /** Whether rows of so many columns can be copied in runs of 16 bytes, scales too. */

@@ -12,9 +12,9 @@ import java.nio.ByteOrder;
  * <pre>
  *   0    CUlaunchConfig      grid x, y, z, block x, y, z, shared bytes: 4 bytes each; 32 stream,
  *                            40 attributes, 48 number of attributes
- *   56   CUlaunchAttribute   id, 4 bytes of padding, value
- *   128  parameters          addresses of the values below
- *   640  values              8 bytes each
+ *   56   CUlaunchAttribute   id, 4 bytes of padding, value of 64 bytes; two of them
+ *   200  parameters          addresses of the values below
+ *   712  values              8 bytes each
  * </pre>
  */
 final class LaunchBlock {
@@ -24,10 +24,12 @@ final class LaunchBlock {
   static final int ATTRIBUTES = 40;
   static final int ATTRIBUTE_COUNT = 48;
   static final int ATTRIBUTE = 56;
-  static final int PARAMETERS = 128;
+  static final int ATTRIBUTE_BYTES = 72;
+  static final int PARAMETERS = ATTRIBUTE + 2 * ATTRIBUTE_BYTES;
   static final int VALUES = PARAMETERS + 8 * MAX_ARGUMENTS;
   static final int BYTES = VALUES + 8 * MAX_ARGUMENTS;
 
+  private static final int CLUSTER_DIMENSION = 4;
   private static final int PROGRAMMATIC_STREAM_SERIALIZATION = 6;
 
   final ByteBuffer memory = ByteBuffer.allocateDirect(BYTES).order(ByteOrder.nativeOrder());
@@ -37,8 +39,6 @@ final class LaunchBlock {
   LaunchBlock(long stream) {
     memory.putLong(STREAM, stream);
     memory.putLong(ATTRIBUTES, address + ATTRIBUTE);
-    memory.putInt(ATTRIBUTE, PROGRAMMATIC_STREAM_SERIALIZATION);
-    memory.putInt(ATTRIBUTE + 8, 1);
     for (int i = 0; i < MAX_ARGUMENTS; i++) {
       memory.putLong(PARAMETERS + 8 * i, address + VALUES + 8 * i);
     }
@@ -47,6 +47,11 @@ final class LaunchBlock {
   /** Address of the CUlaunchConfig. */
   long config() {
     return address;
+  }
+
+  /** Address of the parameters' values. */
+  long values() {
+    return address + VALUES;
   }
 
   /** Address of the array of parameter addresses. */
@@ -62,7 +67,22 @@ final class LaunchBlock {
     memory.putInt(16, 1);
     memory.putInt(20, 1);
     memory.putInt(24, launch.sharedBytes());
-    memory.putInt(ATTRIBUTE_COUNT, overlapping ? 1 : 0);
+    int attributes = 0;
+    if (overlapping) {
+      attribute(attributes++, PROGRAMMATIC_STREAM_SERIALIZATION, 1);
+    }
+    if (launch.cluster() > 1) {
+      attribute(attributes++, CLUSTER_DIMENSION, launch.cluster(), 1, 1);
+    }
+    memory.putInt(ATTRIBUTE_COUNT, attributes);
+  }
+
+  private void attribute(int index, int id, int... value) {
+    int at = ATTRIBUTE + index * ATTRIBUTE_BYTES;
+    memory.putInt(at, id);
+    for (int i = 0; i < value.length; i++) {
+      memory.putInt(at + 8 + 4 * i, value[i]);
+    }
   }
 
   /**

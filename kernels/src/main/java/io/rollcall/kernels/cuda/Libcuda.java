@@ -4,8 +4,8 @@ import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
 
 /**
- * The one function of the driver that every launch takes, which JCuda 12.6 does not have. Bound
- * directly: a call allocates nothing. All arguments are addresses.
+ * The driver's functions for launches, which JCuda 12.6 does not have. Bound directly: a call
+ * allocates nothing. All arguments are addresses.
  */
 final class Libcuda {
   static final String NAME = "libcuda.so.1";
@@ -18,4 +18,7 @@ final class Libcuda {
 
   /** CUlaunchConfig*, CUfunction, void** parameters, void** extra. */
   static native int cuLaunchKernelEx(long config, long function, long parameters, long extra);
+
+  /** int* clusters, CUfunction, CUlaunchConfig*. */
+  static native int cuOccupancyMaxActiveClusters(long clusters, long function, long config);
 }

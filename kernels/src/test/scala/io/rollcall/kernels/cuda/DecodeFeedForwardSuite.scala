@@ -9,7 +9,8 @@ import io.rollcall.kernels.cuda.DecodeFeedForward.{Call, Layer, Rule, Scores}
 
 class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
 
-  private case class Shape(d: Int, f: Int, batch: Int, rank: Int = 64)
+  /** f neurons with weights of their own, each as many times as that. */
+  private case class Shape(d: Int, f: Int, batch: Int, rank: Int = 64, times: Int = 1)
 
   private val shapes = Seq(
     Shape(64, 64, 1), Shape(384, 1536, 1), Shape(384, 1536, 7), Shape(320, 448, 8), Shape(128, 960, 16),
@@ -19,10 +20,11 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
   /** One layer with random weights, run by a rule and by the formulas. */
   private class Step(shape: Shape, kind: WeightType, scores: Scores, own: Boolean, random: Random) {
     import shape._
-    val gateUp = DeviceWeights.random(DecodeFeedForwardSuite.this, random, kind, 2 * f, d, (2.0 / math.sqrt(d)).toFloat)
-    val down = DeviceWeights.random(DecodeFeedForwardSuite.this, random, kind, f, d, 0.1f)
-    val a = DeviceWeights.random(DecodeFeedForwardSuite.this, random, WeightType.BF16, rank, d, (1 / math.sqrt(d)).toFloat)
-    val b = DeviceWeights.random(DecodeFeedForwardSuite.this, random, WeightType.BF16, f, rank, (1 / math.sqrt(rank)).toFloat)
+    private val suite = DecodeFeedForwardSuite.this
+    val gateUp = DeviceWeights.random(suite, random, kind, 2 * f, d, (2.0 / math.sqrt(d)).toFloat)
+    val down = DeviceWeights.random(suite, random, kind, f, d, 0.1f)
+    val a = DeviceWeights.random(suite, random, WeightType.BF16, rank, d, (1 / math.sqrt(d)).toFloat)
+    val b = DeviceWeights.random(suite, random, WeightType.BF16, f, rank, (1 / math.sqrt(rank)).toFloat)
     val x: Array[Float] = Array.fill(batch * d)(DeviceFixture.rounded(random.nextGaussian().toFloat))
     val scaled: Boolean = scores == Scores.BOTH
     val rowScale: Array[Float] = Array.fill(f)(if (scaled) 0.5f + random.nextFloat() else 1f)
@@ -60,8 +62,8 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     }
 
     def run(threshold: Float, mostRows: Int, denseFrom: Int, crosses: Boolean = false): (Array[Float], Array[Int]) = {
-      val products = new DecodeProducts(context, 2 * f, batch)
-      val feedForward = new DecodeFeedForward(context, products, d, f, Activation.SILU, batch)
+      val products = new DecodeProducts(context, 2 * f * times, batch)
+      val feedForward = new DecodeFeedForward(context, products, d, f * times, Activation.SILU, batch)
       val host = java.nio.ByteBuffer.allocateDirect(StepState.BYTES).order(java.nio.ByteOrder.LITTLE_ENDIAN)
       val state = new StepState(host, 0)
       state.clear()
@@ -79,7 +81,9 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       val splits = feedForward.splits(batch)
       val y = zeros(4L * splits * batch * d)
       val records = zeros(4L * layers * StepState.RECORD_STRIDE)
-      val layer = new Layer(gateUp.matrix, down.matrix, if (scaled) upload(rowScale) else null, a.matrix, b.matrix)
+      val layer = new Layer(
+        gateUp.repeated(suite, 2, times), down.repeated(suite, 1, times), if (scaled) upload(rowScale) else null,
+        a.matrix, b.repeated(suite, 1, times))
       feedForward.step(stream, new Call(layer, index, layers, rule, uploadBf16(x), batch, uploadBytes(bytes), records, y))
       stream.synchronize()
       val sums = floats(y, splits * batch * d).grouped(batch * d).reduce((p, q) => p.zip(q).map(v => v._1 + v._2))
@@ -103,7 +107,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
         var sum = 0.0
         var n = 0
         while (n < f) { if (s(n) != 0) sum += s(n) * down.values(n * d + c); n += 1 }
-        sum.toFloat
+        (sum * times).toFloat
       }
     }
 
@@ -164,6 +168,32 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
                 assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape at $quantile")
               }
               step.check(y, output)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  for (kind <- Seq(WeightType.BF16, WeightType.INT8, WeightType.INT4)) {
+    test(s"steps with $kind weights of a model's width are right, dense and sparse, where blocks share the columns") {
+      onDevice {
+        val random = new Random(10)
+        for (batch <- Seq(24, 61); (scores, own) <- Seq((Scores.NONE, false), (Scores.GATE, false), (Scores.UP, true), (Scores.PREDICTOR, true))) {
+          val shape = Shape(4096, 160, batch, 640, times = 44)
+          val step = new Step(shape, kind, scores, own, random)
+          if (scores == Scores.NONE) {
+            step.check(step.run(0, Int.MaxValue, 0)._1, step.output(0 until shape.f, 0))
+          } else {
+            for (quantile <- Seq(0.5, 0.98, 0.999); threshold = step.thresholdAt(quantile); union = step.union(threshold); crosses <- Seq(false, true)) {
+              val (y, record) = step.run(threshold, Int.MaxValue, shape.f * shape.times + 1, crosses)
+              val near = 2 * shape.times
+              assert(math.abs(record(0) - union.size * shape.times) <= near, s"union of $shape at $quantile")
+              for (i <- 0 until batch) {
+                val want = (0 until shape.f).count(step.calls(i, _, threshold)) * shape.times
+                assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape at $quantile")
+              }
+              step.check(y, step.output(union, threshold))
             }
           }
         }

@@ -16,7 +16,8 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
       val b = i / w.matrix.rows
       val r = i % w.matrix.rows
       var sum = 0.0
-      for (k <- 0 until columns) sum += w(r, k).toDouble * x(b * columns + k)
+      var k = 0
+      while (k < columns) { sum += w.values(r * columns + k).toDouble * x(b * columns + k); k += 1 }
       sum.toFloat
     }
   }
@@ -47,6 +48,26 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
           stream.synchronize()
           val summed = floats(parts, rows * batch * splits).grouped(rows * batch).reduce((a, b) => a.zip(b).map(p => p._1 + p._2))
           assertClose(summed, want, tolerance(columns), 1e-2f)
+          products.close()
+        }
+      }
+    }
+  }
+
+  for (kind <- kinds) {
+    test(s"a product with $kind weights of many rows is right at every width that activations may be held in") {
+      onDevice {
+        val random = new Random(4)
+        // at batch 64 and 32: one block, two, four and eight that share the columns
+        for (batch <- Seq(17, 32, 64); (rows, columns, times) <- Seq((90, 512, 300), (90, 2048, 120), (50, 4096, 130), (26, 8192, 4))) {
+          val products = new DecodeProducts(context, rows * times, batch)
+          val w = DeviceWeights.random(this, random, kind, rows, columns, 0.05f)
+          val x = activations(random, batch * columns)
+          val want = expected(w, x, batch).grouped(rows).flatMap(row => Seq.fill(times)(row.toSeq).flatten).toArray
+          val y = zeros(4L * want.length)
+          products.project(stream, w.repeated(this, 1, times), uploadBf16(x), batch, y)
+          stream.synchronize()
+          assertClose(floats(y, want.length), want, tolerance(columns), 1e-2f)
           products.close()
         }
       }

@@ -7,6 +7,21 @@ import io.rollcall.kernels.WeightType
 /** Random weights of a device matrix, with the values that its elements stand for. */
 final case class DeviceWeights(matrix: DeviceMatrix, values: Array[Float]) {
   def apply(row: Int, column: Int): Float = values(row * matrix.columns + column)
+
+  /** A matrix with each of so many equal parts of the rows as often as that: large, and soon computed. */
+  def repeated(fixture: DeviceFixture, parts: Int, times: Int): DeviceMatrix = {
+    if (times == 1) return matrix
+    def repeat(from: DeviceBuffer, bytes: Long): DeviceBuffer = {
+      val to = fixture.allocate(bytes * times)
+      val part = bytes / parts
+      for (p <- 0 until parts; t <- 0 until times)
+        fixture.stream.copy(to, (p * times + t) * part, from, p * part, part)
+      to
+    }
+    val (kind, rows, columns) = (matrix.`type`, matrix.rows, matrix.columns)
+    val scales = if (matrix.scales == null) null else repeat(matrix.scales, DeviceMatrix.scaleBytes(kind, rows, columns))
+    new DeviceMatrix(kind, rows * times, columns, repeat(matrix.elements, DeviceMatrix.elementBytes(kind, rows, columns)), scales)
+  }
 }
 
 object DeviceWeights {

@@ -19,6 +19,11 @@ class LaunchBlockSuite extends AnyFunSuite {
     assert(config.getInt(0) == 70000 && config.getInt(24) == 0 && config.getInt(48) == 1)
     val attribute = config.getPointer(40)
     assert(attribute.getInt(0) == 6 && attribute.getInt(8) == 1)
+    b.shape(Launch.of(8, 32).withCluster(4), true)
+    assert(config.getInt(48) == 2)
+    assert((0 until 4).map(i => attribute.getInt(72 + (if (i == 0) 0 else 4L + 4 * i))) == Seq(4, 4, 1, 1))
+    b.shape(Launch.of(8, 32).withCluster(4), false)
+    assert(config.getInt(48) == 1 && attribute.getInt(0) == 4 && attribute.getInt(8) == 4)
   }
 
   test("each parameter's address leads to its value") {
@@ -51,6 +56,7 @@ class LaunchBlockSuite extends AnyFunSuite {
     intercept[IllegalArgumentException](Launch.of(0, 32))
     intercept[IllegalArgumentException](Launch.of(1, 1025))
     intercept[IllegalArgumentException](Launch.of(1, 70000, 32))
-    assert(Launch.of(3, 64).grid(1, 2, 3).withShared(100).withOverlap() == new Launch(1, 2, 3, 64, 100, true))
+    intercept[IllegalArgumentException](Launch.of(6, 32).withCluster(4))
+    assert(Launch.of(3, 64).grid(1, 2, 3).withShared(100).withOverlap() == new Launch(1, 2, 3, 64, 100, true, 1))
   }
 }
