@@ -13,9 +13,11 @@
 //              not depend on who came first, and put the results where they belong
 //   12, 13     ask for the weights of a warpgroup each, by cp.async
 //
-// Tiles alternate between the warpgroups: even ones are the first's. A stage of a ring is a step (128
-// bytes, weights.cuh) of 64 rows; steps of all tiles follow each other, so that memory never rests. What
-// tile 2 i + w needs to know is known by its number alone, and so are the parities of its barriers.
+// Tiles alternate between the warpgroups: tile 2 k + w is the k-th of warpgroup w, and so the k-th phase of
+// its two barriers, `arrived` (at who finishes: all sums are in, counted in bytes) and `free` (at who
+// sends: all finishing warps of the cluster have read them). A stage of a ring is a step (128 bytes,
+// weights.cuh) of 64 rows; steps of all tiles follow each other, so that memory never rests. The warpgroups
+// never wait for each other, and neither waits for what becomes of a sum.
 //
 // Pieces. A tile's sums are 64 x kBatch / 1 KiB pieces of 16 rows and 16 sequences. Piece i, of warp
 // i / kPieceColumns of the four, belongs to block i / own pieces of the cluster. A lane of a piece has rows
@@ -26,7 +28,9 @@
 // x in shared memory: a chunk of 64 columns [kBatch x 128 bytes] after the other, swizzled as wgmma reads it,
 // in each 16 columns the order in which weights.cuh unpacks them.
 //
-// Bytes: the weights once; x once a cluster; each sum once through the cluster, 4 bytes a column share.
+// Bytes: the weights once; x once a cluster; through the cluster's network 4 bytes a block, row and
+// sequence. With 1024 columns a block (d 4096 in clusters of four) and 64 sequences that is an eighth of
+// bf16 weights, half of int4's.
 #pragma once
 
 #include "cluster.cuh"
@@ -116,6 +120,7 @@ struct WideStream {
     free = arrived + 2;
     after = reinterpret_cast<char*>(barriers) + kBarrierBytes;
     if (threadIdx.x == 0) {
+      if (shared_address(shared) % 1024 != 0) __trap();  // the swizzle of x counts from there
       for (int i = 0; i < stages; i++)
         for (int w = 0; w < 2; w++) {
           barrier_init(barriers + w * 2 * kMostStages + i, kWarp);                  // full
