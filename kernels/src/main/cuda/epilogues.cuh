@@ -14,9 +14,9 @@ struct Heads {
   const float* sines;
   const int* page_table;  // [slots x most_pages]
   int most_pages;
-  bf16* keys;  // [pages x kv_heads x kPagePositions x head_size]
-  bf16* values;
-  bf16* queries;  // [batch x heads * head_size]
+  f16* keys;  // [pages x kv_heads x kPagePositions x head_size]
+  f16* values;
+  f16* queries;  // [batch x heads * head_size]
 
   __device__ int pairs() const { return (heads + 2 * kv_heads) * (head_size / 2); }
 
@@ -37,7 +37,7 @@ struct Heads {
       high = high * cosine + low * sine;
       low = rotated;
     }
-    bf16* to;
+    f16* to;
     if (head < heads) {
       to = queries + (static_cast<size_t>(b) * heads + head) * head_size;
     } else {
@@ -47,14 +47,14 @@ struct Heads {
       to = (is_key ? keys : values) +
            ((static_cast<size_t>(page) * kv_heads + kv_head) * kPagePositions + position % kPagePositions) * head_size;
     }
-    to[dimension] = to_bf16(low);
-    to[dimension + half] = to_bf16(high);
+    to[dimension] = to_f16(low);
+    to[dimension + half] = to_f16(high);
   }
 };
 
 #define HEADS_PARAMETERS                                                                                          \
   const StepState *state, int heads, int kv_heads, int head_size, const float *cosines, const float *sines,        \
-      const int *page_table, int most_pages, bf16 *keys, bf16 *values, bf16 *queries
+      const int *page_table, int most_pages, f16 *keys, f16 *values, f16 *queries
 #define HEADS \
   Heads { state, heads, kv_heads, head_size, cosines, sines, page_table, most_pages, keys, values, queries }
 

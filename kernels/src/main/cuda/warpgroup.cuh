@@ -1,10 +1,10 @@
 // Tensor-core products of a warpgroup (four warps, the first a multiple of four), on sm_90a alone:
 //
-//   d[64 x N] += a[64 x 16] b[16 x N]     bf16 in, f32 sums, N = 32 or 64
+//   d[64 x N] += a[64 x 16] b[16 x N]     f16 in, f32 sums, N = 32 or 64
 //
 // Warp w of the four has rows 16 w to 16 w + 15 of a and d, in registers: a as multiply_16x8x16 has it, and
 // d[4 j] to d[4 j + 3] as its d of columns 8 j to 8 j + 7. b lies in shared memory, N rows of 128 bytes (64
-// bf16), 1024-byte aligned, the 16-byte piece p of row n at place p ^ (n & 7): WgmmaRows names the 16
+// f16), 1024-byte aligned, the 16-byte piece p of row n at place p ^ (n & 7): WgmmaRows names the 16
 // columns that a product takes.
 //
 // Products run on after they are asked for. Registers of a and d are left alone until wait says so.
@@ -52,7 +52,7 @@ __device__ __forceinline__ void wgmma(float (&d)[16], const uint32_t (&a)[4], ui
       "{\n"
       ".reg .pred add;\n"
       "setp.ne.b32 add, %21, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
+      "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
       "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
       "{%16, %17, %18, %19}, %20, add, 1, 1, 0;\n"
       "}\n"
@@ -66,7 +66,7 @@ __device__ __forceinline__ void wgmma(float (&d)[32], const uint32_t (&a)[4], ui
       "{\n"
       ".reg .pred add;\n"
       "setp.ne.b32 add, %37, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
       "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
       "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
       "{%32, %33, %34, %35}, %36, add, 1, 1, 0;\n"

@@ -2,7 +2,7 @@
 // sm_90a): what held.cu does for fewer.
 //
 //   wide_project   y f32 [batch x rows]
-//   wide_hidden    the same as bf16
+//   wide_hidden    the same as f16
 //   wide_qkv       query, key and value, rotated and where attention finds them
 //   wide_gate_up   the dense coefficients
 //   wide_union     scores, calls and the other product of a sparse feed-forward at once (held.cu), or scores
@@ -14,7 +14,7 @@
 // and a warp of each block lists them, tile after tile: asking, multiplying and finishing warps go on from
 // that list. Scores wait in device memory: L2 has them.
 //
-// Shapes: x bf16 [batch x columns]; scores f32 [f x kBatch]; coefficients bf16 [f x kBatch], a row a neuron,
+// Shapes: x f16 [batch x columns]; scores f32 [f x kBatch]; coefficients f16 [f x kBatch], a row a neuron,
 // written where it is called; union bits [f / 16] halves of words. Columns are whole steps (weights.cuh), as
 // many as a cluster has blocks at least. Launched in clusters of 1, 2, 4 or 8, WideStream::kThreads threads
 // (wide_union one warp more), dynamic shared memory: WideShape.java. Bytes: the weights read, once; x once a
@@ -50,7 +50,7 @@ __device__ __forceinline__ float of(const float4& v, int i) { return i == 0 ? v.
 
 // A dense product of `groups` groups of 16 rows: row(group, r), negative for none; done(group, piece).
 template <Precision kPrecision, int kBatch, class Row, class Done>
-__device__ void wide_product(const StreamedMatrix& matrix, const bf16* x, int batch, int stages, int groups,
+__device__ void wide_product(const StreamedMatrix& matrix, const f16* x, int batch, int stages, int groups,
                              const Row& row, const Done& done) {
   using Stream = WideStream<kBatch, kPrecision>;
   depend_release();
@@ -69,7 +69,7 @@ __device__ void wide_product(const StreamedMatrix& matrix, const bf16* x, int ba
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void wide_project_of(const StreamedMatrix& matrix, const bf16* x, int rows, int batch, int stages, float* y) {
+__device__ void wide_project_of(const StreamedMatrix& matrix, const f16* x, int rows, int batch, int stages, float* y) {
   wide_product<kPrecision, kBatch>(
       matrix, x, batch, stages, divide_up(rows, 16),
       [&](int group, int r) {
@@ -89,22 +89,22 @@ __device__ void wide_project_of(const StreamedMatrix& matrix, const bf16* x, int
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void wide_hidden_of(const StreamedMatrix& matrix, const bf16* x, int rows, int batch, int stages, bf16* y) {
+__device__ void wide_hidden_of(const StreamedMatrix& matrix, const f16* x, int rows, int batch, int stages, f16* y) {
   wide_product<kPrecision, kBatch>(
       matrix, x, batch, stages, rows / 16, [](int group, int r) { return group * 16 + r; },
       [&](int group, const auto& piece) {
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           if (piece.b + i >= batch) continue;
-          bf16* to = y + static_cast<size_t>(piece.b + i) * rows + group * 16 + piece.row;
-          to[0] = to_bf16(of(piece.low, i));
-          to[8] = to_bf16(of(piece.high, i));
+          f16* to = y + static_cast<size_t>(piece.b + i) * rows + group * 16 + piece.row;
+          to[0] = to_f16(of(piece.low, i));
+          to[8] = to_f16(of(piece.high, i));
         }
       });
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void wide_qkv_of(const StreamedMatrix& matrix, const bf16* x, int batch, int stages, const Heads& heads) {
+__device__ void wide_qkv_of(const StreamedMatrix& matrix, const f16* x, int batch, int stages, const Heads& heads) {
   wide_product<kPrecision, kBatch>(
       matrix, x, batch, stages, heads.pairs() / 8,
       [&](int group, int r) { return heads.row(group * 8 + r % 8, r / 8); },
@@ -116,13 +116,13 @@ __device__ void wide_qkv_of(const StreamedMatrix& matrix, const bf16* x, int bat
 }
 
 // The coefficients of a neuron for four sequences.
-__device__ __forceinline__ void store_coefficients(bf16* to, const float (&s)[4]) {
-  *reinterpret_cast<uint2*>(to) = make_uint2(pack_bf16(s[0], s[1]), pack_bf16(s[2], s[3]));
+__device__ __forceinline__ void store_coefficients(f16* to, const float (&s)[4]) {
+  *reinterpret_cast<uint2*>(to) = make_uint2(pack_f16(s[0], s[1]), pack_f16(s[2], s[3]));
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void wide_gate_up_of(const StreamedMatrix& matrix, const bf16* x, int rows, int batch, int stages,
-                                const StepState* state, int activation, bf16* coefficients) {
+__device__ void wide_gate_up_of(const StreamedMatrix& matrix, const f16* x, int rows, int batch, int stages,
+                                const StepState* state, int activation, f16* coefficients) {
   wide_product<kPrecision, kBatch>(
       matrix, x, batch, stages, rows / 8, [&](int group, int r) { return group * 8 + r % 8 + r / 8 * rows; },
       [&](int group, const auto& piece) {
@@ -145,7 +145,7 @@ struct Coefficients {
   uint64_t active;
   float threshold;
   const float* scores;
-  bf16* coefficients;
+  f16* coefficients;
 
   // neuron(i) is the row of the tile's i-th neuron, negative for none.
   template <class Piece, class Neuron>
@@ -192,7 +192,7 @@ struct WideUnion {
   Calls calls;
   float* scores;
   uint16_t* union_bits;
-  bf16* coefficients;
+  f16* coefficients;
 
   // Behind the stream's shared memory, for each tile of the cluster's own rows: a barrier that its masks
   // arrive at, from all blocks; the masks, 16 bits a piece; and CalledRows.
@@ -210,7 +210,7 @@ struct WideUnion {
     }
   };
 
-  __device__ void run(const bf16* first_x, const bf16* second_x) const {
+  __device__ void run(const f16* first_x, const f16* second_x) const {
     const Groups groups = own_groups(rows / 16);
     const int tiles = groups.tiles();
     const bool same = alone || first_x == second_x;
@@ -256,7 +256,7 @@ struct WideUnion {
     stream.join();
   }
 
-  __device__ void multiply(Stream& stream, const Called& called, const bf16* first_x, const bf16* second_x,
+  __device__ void multiply(Stream& stream, const Called& called, const f16* first_x, const f16* second_x,
                            char* held_first, char* held_second) const {
     const FirstSteps first_steps(first.columns, stream.rank, stream.blocks);
     depend_wait();
@@ -388,9 +388,9 @@ struct WideUnion {
 
 // The second product over a union that is known: its rows are divided among the clusters.
 template <Precision kPrecision, int kBatch>
-__device__ void wide_gathered_of(const StreamedMatrix& matrix, const bf16* x, int rows, int batch, int stages,
+__device__ void wide_gathered_of(const StreamedMatrix& matrix, const f16* x, int rows, int batch, int stages,
                                  const Calls& calls, int activation, int own, Second kind, const float* scores,
-                                 const uint32_t* union_bits, bf16* coefficients) {
+                                 const uint32_t* union_bits, f16* coefficients) {
   using Stream = WideStream<kBatch, kPrecision>;
   depend_release();
   Stream stream(shared, x_bytes<Stream, kPrecision>(matrix.columns), stages, NoBarriers());
@@ -442,11 +442,11 @@ __device__ void wide_gathered_of(const StreamedMatrix& matrix, const bf16* x, in
   WIDE_KERNEL(NAME, FORMAT, PRECISION, 64, THREADS, PARAMETERS, __VA_ARGS__)
 
 #define WIDE_KERNELS(NAME, PARAMETERS, ...)                                         \
-  WIDE_KERNELS_OF(NAME, bf16, Precision::kBf16, 448, PARAMETERS, __VA_ARGS__)       \
+  WIDE_KERNELS_OF(NAME, f16, Precision::kF16, 448, PARAMETERS, __VA_ARGS__)       \
   WIDE_KERNELS_OF(NAME, int8, Precision::kInt8, 448, PARAMETERS, __VA_ARGS__)       \
   WIDE_KERNELS_OF(NAME, int4, Precision::kInt4, 448, PARAMETERS, __VA_ARGS__)
 
-#define MATRIX_PARAMETERS const char *elements, const uint16_t *scales, const bf16 *x, int rows, int columns, int batch, int stages
+#define MATRIX_PARAMETERS const char *elements, const uint16_t *scales, const f16 *x, int rows, int columns, int batch, int stages
 #define MATRIX \
   StreamedMatrix { elements, scales, columns }
 #define CALLS_PARAMETERS                                                                                        \
@@ -458,28 +458,28 @@ __device__ void wide_gathered_of(const StreamedMatrix& matrix, const bf16* x, in
 WIDE_KERNELS(wide_project, (MATRIX_PARAMETERS, float* y),
              wide_project_of<kPrecision, kBatch>(MATRIX, x, rows, batch, stages, y);)
 
-WIDE_KERNELS_OF(wide_hidden, bf16, Precision::kBf16, 448, (MATRIX_PARAMETERS, bf16* y),
+WIDE_KERNELS_OF(wide_hidden, f16, Precision::kF16, 448, (MATRIX_PARAMETERS, f16* y),
                 wide_hidden_of<kPrecision, kBatch>(MATRIX, x, rows, batch, stages, y);)
 
 WIDE_KERNELS(wide_qkv, (MATRIX_PARAMETERS, HEADS_PARAMETERS),
              wide_qkv_of<kPrecision, kBatch>(MATRIX, x, batch, stages, HEADS);)
 
-WIDE_KERNELS(wide_gate_up, (MATRIX_PARAMETERS, const StepState* state, int activation, bf16* coefficients),
+WIDE_KERNELS(wide_gate_up, (MATRIX_PARAMETERS, const StepState* state, int activation, f16* coefficients),
              wide_gate_up_of<kPrecision, kBatch>(MATRIX, x, rows, batch, stages, state, activation, coefficients);)
 
 WIDE_KERNELS(wide_gathered,
              (MATRIX_PARAMETERS, CALLS_PARAMETERS, int activation, int own, int kind, const float* scores,
-              const uint32_t* union_bits, bf16* coefficients),
+              const uint32_t* union_bits, f16* coefficients),
              wide_gathered_of<kPrecision, kBatch>(MATRIX, x, rows, batch, stages, CALLS, activation, own,
                                                   static_cast<Second>(kind), scores, union_bits, coefficients);)
 
 // FORMAT is the second matrix's.
 #define WIDE_UNION(NAME, FORMAT, FIRST, SECOND)                                                                      \
   WIDE_KERNELS_OF(NAME, FORMAT, SECOND, 480,                                                                         \
-                  (const char* first, const uint16_t* first_scales, const bf16* first_x, int first_columns,          \
-                   const char* second, const uint16_t* second_scales, const bf16* second_x, int second_columns,      \
+                  (const char* first, const uint16_t* first_scales, const f16* first_x, int first_columns,          \
+                   const char* second, const uint16_t* second_scales, const f16* second_x, int second_columns,      \
                    int rows, int batch, int stages, CALLS_PARAMETERS, int activation, int activated, int own,        \
-                   int kind, int alone, float* scores, uint16_t* union_bits, bf16* coefficients),                    \
+                   int kind, int alone, float* scores, uint16_t* union_bits, f16* coefficients),                    \
                   depend_release();                                                                                  \
                   const WideUnion<FIRST, SECOND, kBatch> wide{{first, first_scales, first_columns},                  \
                                                               {second, second_scales, second_columns},               \
@@ -488,9 +488,9 @@ WIDE_KERNELS(wide_gathered,
                                                               CALLS, scores, union_bits, coefficients};              \
                   wide.run(first_x, second_x);)
 
-WIDE_UNION(wide_union, bf16, Precision::kBf16, Precision::kBf16)
+WIDE_UNION(wide_union, f16, Precision::kF16, Precision::kF16)
 WIDE_UNION(wide_union, int8, Precision::kInt8, Precision::kInt8)
 WIDE_UNION(wide_union, int4, Precision::kInt4, Precision::kInt4)
-// a bf16 predictor's calls of quantised neurons
-WIDE_UNION(wide_predicted, int8, Precision::kBf16, Precision::kInt8)
-WIDE_UNION(wide_predicted, int4, Precision::kBf16, Precision::kInt4)
+// a f16 predictor's calls of quantised neurons
+WIDE_UNION(wide_predicted, int8, Precision::kF16, Precision::kInt8)
+WIDE_UNION(wide_predicted, int4, Precision::kF16, Precision::kInt4)

@@ -30,7 +30,7 @@
 //
 // Bytes: the weights once; x once a cluster; through the cluster's network 4 bytes a block, row and
 // sequence. With 1024 columns a block (d 4096 in clusters of four) and 64 sequences that is an eighth of
-// bf16 weights, half of int4's.
+// f16 weights, half of int4's.
 #pragma once
 
 #include "cluster.cuh"
@@ -214,10 +214,10 @@ struct WideStream {
   // The row of x in shared memory that is sequence b.
   __device__ static int row_of(int b) { return (b & ~15) | (b >> 1 & 1) << 3 | (b >> 2 & 3) << 1 | (b & 1); }
 
-  // x bf16 [batch x columns], this block's columns of it, zeros for sequences past the batch. The
+  // x f16 [batch x columns], this block's columns of it, zeros for sequences past the batch. The
   // multiplying threads, after depend_wait(). 16 bytes of four sequences' 128 a lane.
   template <Precision kPrecision>
-  __device__ void hold(char* to, const bf16* x, int columns, const Steps<kPrecision>& steps, int batch) const {
+  __device__ void hold(char* to, const f16* x, int columns, const Steps<kPrecision>& steps, int batch) const {
     constexpr int kEach = kBatch / 4, kAtOnce = 8, kWarps = kMultiplying / kWarp;
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, piece = lane % 8;
     const int chunks = steps.chunks(), all = chunks * kEach;
@@ -246,7 +246,7 @@ struct WideStream {
   __device__ static void place(char* chunk, int row, int piece, const uint4& v) {
     char* at = chunk + row * 128;
     const int swizzle = row & 7;
-    if constexpr (kPrecision == Precision::kBf16) {
+    if constexpr (kPrecision == Precision::kF16) {
       *reinterpret_cast<uint4*>(at + (piece ^ swizzle) * 16) = v;
     } else if constexpr (kPrecision == Precision::kInt8) {
       // pairs of columns 0 and 2 (of four) to the first half of the 16, 1 and 3 to the second
@@ -301,12 +301,12 @@ struct WideStream {
     const auto load = [&](uint32_t (&r)[4], int piece) {
       load_matrix4(r, at + ((piece + (lane >> 4)) ^ (row & 7)) * 16);
     };
-    if constexpr (kPrecision == Precision::kBf16) {
+    if constexpr (kPrecision == Precision::kF16) {
 #pragma unroll
       for (int k = 0; k < 4; k++) {
         load(a[k], 2 * k);
 #pragma unroll
-        for (int r = 0; r < 4; r++) a[k][r] = bf16_pair(a[k][r]);
+        for (int r = 0; r < 4; r++) a[k][r] = f16_pair(a[k][r]);
       }
     } else if constexpr (kPrecision == Precision::kInt8) {
 #pragma unroll
@@ -316,8 +316,8 @@ struct WideStream {
         const uint32_t scale[2] = {scales.of(0, 2 * chunk + h), scales.of(1, 2 * chunk + h)};
 #pragma unroll
         for (int r = 0; r < 4; r++) {
-          a[2 * h + r / 2][r % 2] = multiply_bf16x2(int8_pair(raw[r]), scale[r % 2]);
-          a[2 * h + r / 2][r % 2 + 2] = multiply_bf16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
+          a[2 * h + r / 2][r % 2] = multiply_f16x2(int8_pair(raw[r]), scale[r % 2]);
+          a[2 * h + r / 2][r % 2 + 2] = multiply_f16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
         }
       }
     } else {
@@ -328,7 +328,7 @@ struct WideStream {
         const uint32_t scale = scales.of(r, 2 * chunk + r / 2);
 #pragma unroll
         for (int p = 0; p < 4; p++)
-          a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_bf16x2(int4_pair(raw[r] >> (4 * p)), scale);
+          a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_f16x2(int4_pair(raw[r] >> (4 * p)), scale);
       }
     }
   }
@@ -430,7 +430,7 @@ struct WideStream {
   // The tiles of one matrix whose rows are known beforehand: row(tile, r), negative for none; done(tile, i,
   // piece). Weights are asked for before depend_wait(). Whole block.
   template <Precision kPrecision, class Row, class Done>
-  __device__ void run(const StreamedMatrix& matrix, char* held_x, const bf16* x, int batch, int tiles, const Row& row,
+  __device__ void run(const StreamedMatrix& matrix, char* held_x, const f16* x, int batch, int tiles, const Row& row,
                       const Done& done) {
     const Steps<kPrecision> steps(matrix.columns, rank, blocks);
     if (multiplies()) {
