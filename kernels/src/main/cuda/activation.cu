@@ -1,6 +1,6 @@
-// Prefill's activation, s = act(g) * u, of the joined gate and up product.
+// Prefill's activation, s = act(g) * u, of the joined gate and up product, times kNeuronScale.
 //
-// Shapes: in bf16 [n x 2f], a row holds f gate values, then f up values; out bf16 [n x f]. f is a
+// Shapes: in f16 [n x 2f], a row holds f gate values, then f up values; out f16 [n x f]. f is a
 // multiple of 8. Bytes: 6f a row. Arithmetic in f32, rounded once.
 #include "activation.cuh"
 #include "common.cuh"
@@ -8,13 +8,14 @@
 namespace {
 
 __device__ __forceinline__ uint32_t activated_pair(int kind, uint32_t gate, uint32_t up) {
-  return pack_bf16(activate(kind, low_bf16(gate)) * low_bf16(up), activate(kind, high_bf16(gate)) * high_bf16(up));
+  const float2 g = unpack_f16(gate), u = unpack_f16(up);
+  return pack_f16(activate(kind, g.x) * u.x * kNeuronScale, activate(kind, g.y) * u.y * kNeuronScale);
 }
 
 }  // namespace
 
 // Grid: n * f / 8 threads, one for eight neurons of a row.
-extern "C" __global__ void __launch_bounds__(256) activation_multiply(int kind, const bf16* in, bf16* out, int n, int f) {
+extern "C" __global__ void __launch_bounds__(256) activation_multiply(int kind, const f16* in, f16* out, int n, int f) {
   depend_release();
   depend_wait();
   const int per_row = f / 8;

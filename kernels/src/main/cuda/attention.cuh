@@ -1,6 +1,6 @@
 // What the attention kernels share: the paged pool of keys and values, and exponentials.
 //
-// Pool of one layer: keys bf16 [pages][kv_heads][64][head_size], values likewise. Position p of the
+// Pool of one layer: keys f16 [pages][kv_heads][64][head_size], values likewise. Position p of the
 // sequence in slot s lies in row p % 64 of page table[s][p / 64]; table is int32 [slots][max_pages].
 // Entries past a sequence's last position are never read.
 #pragma once
@@ -17,7 +17,7 @@ __device__ __forceinline__ float exp2_approximate(float x) {
   return y;
 }
 
-// Tiles in shared memory have rows of kHeadSize bf16 whose 16-byte chunks are permuted by the row, so
+// Tiles in shared memory have rows of kHeadSize f16 whose 16-byte chunks are permuted by the row, so
 // that the eight rows of one 8 x 8 matrix lie in different banks. In elements.
 template <int kHeadSize>
 __device__ __forceinline__ int swizzled(int row, int chunk) {

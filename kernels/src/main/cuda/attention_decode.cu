@@ -1,12 +1,12 @@
 // Attention of a decode step: one query row a sequence over the paged pool, split over the sequence
 // (flash-decoding). For sequence b at position p, query head h and its key/value head j = h / group,
 //   out[b][h] = sum_{i <= p} softmax_i(q[b][h] . k[i][j] / sqrt(head_size)) v[i][j],
-// in f32 but for the weights, which are rounded to bf16 before they meet the values.
+// in f32 but for the weights, which are rounded to f16 before they meet the values.
 //
-//   q        bf16 [sequences][heads head_size], rotated
+//   q        f16 [sequences][heads head_size], rotated
 //   keys, values, page_table: attention.cuh; the step's own key and value are in their page already
 //   state    position, slot and active of each sequence
-//   out      bf16 [sequences][heads head_size]; zeros for inactive sequences
+//   out      f16 [sequences][heads head_size]; zeros for inactive sequences
 //   counters int [sequences kv_heads], zero; zero again afterwards
 //   partials f32 [blocks + sequences kv_heads][group][head_size + 4]
 //
@@ -71,9 +71,9 @@ struct Shares {
 };
 
 template <int kHeadSize, int kStages>
-__device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, const bf16* __restrict__ keys,
-                                                 const bf16* __restrict__ values, const int* __restrict__ page_table,
-                                                 const StepState* __restrict__ state, bf16* __restrict__ out,
+__device__ __forceinline__ void attention_decode(const f16* __restrict__ q, const f16* __restrict__ keys,
+                                                 const f16* __restrict__ values, const int* __restrict__ page_table,
+                                                 const StepState* __restrict__ state, f16* __restrict__ out,
                                                  int* __restrict__ counters, float* __restrict__ partials,
                                                  int sequences, int heads, int kv_heads, int max_pages,
                                                  float scale /* log2(e) / sqrt(head_size) */) {
@@ -83,7 +83,7 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
   constexpr int kSteps = kHeadSize / 16;
   static_assert(kMaxGroup * kRecord * 4 <= 2 * kTileElements * 2, "a tile of the ring holds a warp's results");
 
-  extern __shared__ __align__(128) bf16 ring[];  // [warp][stage][keys, values][16][kHeadSize]
+  extern __shared__ __align__(128) f16 ring[];  // [warp][stage][keys, values][16][kHeadSize]
   __shared__ int starts[kMaxBatch];              // pages of the sequences before
   __shared__ int lengths[kMaxBatch];             // positions; 0 if inactive
   __shared__ int slots[kMaxBatch];
@@ -160,7 +160,7 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
     at.page = within % at.pages;
   }
 
-  bf16* const my_ring = ring + warp * kStages * 2 * kTileElements;
+  f16* const my_ring = ring + warp * kStages * 2 * kTileElements;
   const auto tile = [&](int stage) { return my_ring + stage * 2 * kTileElements; };
 
   // The copies run kStages - 1 units ahead of the products, page numbers one further.
@@ -178,9 +178,9 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
         advance(ahead);
         ahead_page = page_of(ahead);
       }
-      bf16* const to = tile(fill_stage);
-      const bf16* const from_keys = keys + offset + lane * 8;
-      const bf16* const from_values = values + offset + lane * 8;
+      f16* const to = tile(fill_stage);
+      const f16* const from_keys = keys + offset + lane * 8;
+      const f16* const from_values = values + offset + lane * 8;
       // Rows past the end become zeros: what lies there may be no number, and 0 x NaN is not 0.
       const auto copy = [&](auto all) {
 #pragma unroll
@@ -217,7 +217,7 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
     if (fresh) {
       fresh = false;
       segment_page = at.page;
-      const bf16* row = q + (static_cast<size_t>(at.sequence) * heads + at.head * group + column) * kHeadSize;
+      const f16* row = q + (static_cast<size_t>(at.sequence) * heads + at.head * group + column) * kHeadSize;
 #pragma unroll
       for (int i = 0; i < kSteps; i++) {
         const uint32_t* words = reinterpret_cast<const uint32_t*>(row + i * 16 + pair_column);
@@ -236,8 +236,8 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
 
     const int first = at.page * kPagePositions + warp * kTile;
     if (first < at.length) {
-      const bf16* key_tile = tile(stage);
-      const bf16* value_tile = key_tile + kTileElements;
+      const f16* key_tile = tile(stage);
+      const f16* value_tile = key_tile + kTileElements;
 
       // Two chains of sums, so that a product need not wait for the one before.
       float even[4] = {0, 0, 0, 0}, odd[4] = {0, 0, 0, 0};
@@ -280,7 +280,7 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
       for (int j = 0; j < 2; j++) {
         asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;"
                      : "=r"(weights[j])
-                     : "r"(pack_bf16(p[2 * j], p[2 * j + 1])));
+                     : "r"(pack_f16(p[2 * j], p[2 * j + 1])));
       }
 #pragma unroll
       for (int i = 0; i < kSteps; i++) {
@@ -320,13 +320,13 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
       const int pair_begin = starts[at.sequence] * kv_heads + at.head * at.pages;
       const int first_block = shares.owner(pair_begin), last_block = shares.owner(pair_begin + at.pages - 1);
       const bool whole = first_block == last_block;
-      bf16* const out_rows = out + (static_cast<size_t>(at.sequence) * heads + at.head * group) * kHeadSize;
+      f16* const out_rows = out + (static_cast<size_t>(at.sequence) * heads + at.head * group) * kHeadSize;
       float* const record = partials + static_cast<size_t>(blockIdx.x + pair) * group * kRecord;
 
       const auto write_out = [&](int head, int dimension, const float4& v, float total) {
         const float inverse = __fdividef(1.0f, total);
         *reinterpret_cast<uint2*>(out_rows + head * kHeadSize + dimension) =
-            make_uint2(pack_bf16(v.x * inverse, v.y * inverse), pack_bf16(v.z * inverse, v.w * inverse));
+            make_uint2(pack_f16(v.x * inverse, v.y * inverse), pack_f16(v.z * inverse, v.w * inverse));
       };
       const auto add = [](float4& to, const float4& v, float weight) {
         to.x += v.x * weight, to.y += v.y * weight, to.z += v.z * weight, to.w += v.w * weight;
@@ -407,7 +407,7 @@ __device__ __forceinline__ void attention_decode(const bf16* __restrict__ q, con
 
 #define ATTENTION_DECODE(HEAD_SIZE, STAGES)                                                                            \
   extern "C" __global__ void __launch_bounds__(kThreads, 2) attention_decode_##HEAD_SIZE(                              \
-      const bf16* q, const bf16* keys, const bf16* values, const int* page_table, const StepState* state, bf16* out,   \
+      const f16* q, const f16* keys, const f16* values, const int* page_table, const StepState* state, f16* out,   \
       int* counters, float* partials, int sequences, int heads, int kv_heads, int max_pages, float scale) {            \
     attention_decode<HEAD_SIZE, STAGES>(q, keys, values, page_table, state, out, counters, partials, sequences, heads, \
                                         kv_heads, max_pages, scale);                                                   \

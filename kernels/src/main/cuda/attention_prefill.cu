@@ -1,14 +1,14 @@
 // Causal attention of prompts, many of them packed into one batch of query rows (FlashAttention-2,
 // arXiv 2307.08691). The query at position p of its sequence and head h, with j = h / group:
 //   out[row][h] = sum_{i <= p} softmax_i(q[row][h] . k[i][j] / sqrt(head_size)) v[i][j],
-// f32 but for the weights, which are rounded to bf16 before they meet the values. Keys and values come
+// f32 but for the weights, which are rounded to f16 before they meet the values. Keys and values come
 // from the paged pool (attention.cuh), where they were written before, this batch's own included: a
 // prompt that continues where an earlier batch ended needs nothing else.
 //
-//   q      bf16 [rows][heads head_size], rotated
+//   q      f16 [rows][heads head_size], rotated
 //   tiles  int4 [n]: slot, first row in q, its position, queries (1 to kRows / group); the host's work
 //          list. Consecutive rows have consecutive positions.
-//   out    bf16 [rows][heads head_size]; rows of no tile are left alone
+//   out    f16 [rows][heads head_size]; rows of no tile are left alone
 //
 // A block computes one tile for one key/value head: its kRows rows are `queries` queries x the `group`
 // query heads that share the keys (row r is query r / group, head r % group). So a page is read once for
@@ -53,10 +53,10 @@ __device__ __forceinline__ void load_fragment(uint32_t (&r)[4], uint32_t base, i
 
 // kSlabs: slabs of 16 rows a warp owns.
 template <int kHeadSize, int kSlabs>
-__device__ __forceinline__ void attention_prefill(const bf16* __restrict__ q, const bf16* __restrict__ keys,
-                                                  const bf16* __restrict__ values,
+__device__ __forceinline__ void attention_prefill(const f16* __restrict__ q, const f16* __restrict__ keys,
+                                                  const f16* __restrict__ values,
                                                   const int* __restrict__ page_table, const int4* __restrict__ tiles,
-                                                  bf16* __restrict__ out, int heads, int kv_heads, int max_pages,
+                                                  f16* __restrict__ out, int heads, int kv_heads, int max_pages,
                                                   float scale /* log2(e) / sqrt(head_size) */) {
   constexpr int kRows = kWarps * kSlabs * 16;
   constexpr int kChunks = kHeadSize / 8;             // of 16 bytes, a row
@@ -64,10 +64,10 @@ __device__ __forceinline__ void attention_prefill(const bf16* __restrict__ q, co
   constexpr int kSteps = kHeadSize / 16;
   constexpr int kKeySteps = kPagePositions / 16;
 
-  extern __shared__ __align__(256) bf16 shared[];
-  bf16* const query_tile = shared;  // [kRows][kHeadSize], later the results
-  bf16* const key_tile = query_tile + kRows * kHeadSize;  // [64][kHeadSize]
-  bf16* const value_tile = key_tile + kPagePositions * kHeadSize;
+  extern __shared__ __align__(256) f16 shared[];
+  f16* const query_tile = shared;  // [kRows][kHeadSize], later the results
+  f16* const key_tile = query_tile + kRows * kHeadSize;  // [64][kHeadSize]
+  f16* const value_tile = key_tile + kPagePositions * kHeadSize;
 
   depend_release();
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
@@ -82,8 +82,8 @@ __device__ __forceinline__ void attention_prefill(const bf16* __restrict__ q, co
   const int page_count = last_position / kPagePositions + 1;
 
   const int copy_row = threadIdx.x / kChunks, copy_chunk = threadIdx.x % kChunks;
-  const auto copy_page = [&](bf16* to, const bf16* from, int page, int index) {
-    const bf16* rows = from + (static_cast<size_t>(page) * kv_heads + kv_head) * (kPagePositions * kHeadSize);
+  const auto copy_page = [&](f16* to, const f16* from, int page, int index) {
+    const f16* rows = from + (static_cast<size_t>(page) * kv_heads + kv_head) * (kPagePositions * kHeadSize);
     const int there = last_position + 1 - index * kPagePositions;
 #pragma unroll
     for (int i = 0; i < kPagePositions / kRowsAtOnce; i++) {
@@ -205,7 +205,7 @@ __device__ __forceinline__ void attention_prefill(const bf16* __restrict__ q, co
           const float p0 = exp2_approximate(fmaf(s[m][n][2 * r], scale, -shift));
           const float p1 = exp2_approximate(fmaf(s[m][n][2 * r + 1], scale, -shift));
           total += p0 + p1;
-          weights[m][n / 2][r + 2 * (n & 1)] = pack_bf16(p0, p1);
+          weights[m][n / 2][r + 2 * (n & 1)] = pack_f16(p0, p1);
         }
         sum[m][r] = fmaf(sum[m][r], rescale, total);
 #pragma unroll
@@ -252,7 +252,7 @@ __device__ __forceinline__ void attention_prefill(const bf16* __restrict__ q, co
 #pragma unroll
       for (int n = 0; n < kHeadSize / 8; n++) {
         *reinterpret_cast<uint32_t*>(query_tile + swizzled<kHeadSize>(row, n) + result_column) =
-            pack_bf16(o[m][n][2 * r] * inverse, o[m][n][2 * r + 1] * inverse);
+            pack_f16(o[m][n][2 * r] * inverse, o[m][n][2 * r + 1] * inverse);
       }
     }
   }
@@ -263,7 +263,7 @@ __device__ __forceinline__ void attention_prefill(const bf16* __restrict__ q, co
     const int row = warp_row + i / kChunks, chunk = i % kChunks;
     const int query = row / group, head = kv_head * group + row % group;
     if (query < queries) {
-      bf16* to = out + (static_cast<size_t>(result_first_row + query) * heads + head) * kHeadSize;
+      f16* to = out + (static_cast<size_t>(result_first_row + query) * heads + head) * kHeadSize;
       *reinterpret_cast<uint4*>(to + chunk * 8) =
           *reinterpret_cast<const uint4*>(query_tile + swizzled<kHeadSize>(row, chunk));
     }
@@ -274,7 +274,7 @@ __device__ __forceinline__ void attention_prefill(const bf16* __restrict__ q, co
 
 #define ATTENTION_PREFILL(HEAD_SIZE, ROWS)                                                                             \
   extern "C" __global__ void __launch_bounds__(kThreads, 2) attention_prefill_##HEAD_SIZE##_##ROWS(                    \
-      const bf16* q, const bf16* keys, const bf16* values, const int* page_table, const int4* tiles, bf16* out,        \
+      const f16* q, const f16* keys, const f16* values, const int* page_table, const int4* tiles, f16* out,        \
       int heads, int kv_heads, int max_pages, float scale) {                                                           \
     attention_prefill<HEAD_SIZE, ROWS / (16 * kWarps)>(q, keys, values, page_table, tiles, out, heads, kv_heads,       \
                                                        max_pages, scale);                                              \

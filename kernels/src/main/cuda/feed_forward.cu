@@ -7,8 +7,8 @@
 //   gate_up     both matrices, over all rows (dense) or the union's (d-countdown): s
 //   oracle      both matrices over all rows as scores, and their union
 //
-// Shapes: x bf16 [batch x d]; weights [f x d] as weights.cuh has them; scores f32 [f x kBatch];
-// union bits [f / 32]; coefficients bf16 [f x kBatch], written for the rows worked through. kBatch is the
+// Shapes: x f16 [batch x d]; weights [f x d] as weights.cuh has them; scores f32 [f x kBatch];
+// union bits [f / 32]; coefficients f16 [f x kBatch], written for the rows worked through. kBatch is the
 // tile (8, 16, 32, 64) that holds `batch` sequences.
 //
 // Bytes: the weight rows named above, once; the rest stays in L2.
@@ -73,7 +73,7 @@ __device__ void call_neurons(const Calls& calls, float* staged, int stride, int 
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void scores_of(const void* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch,
+__device__ void scores_of(const void* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch,
                           float* partial, int* arrivals, Calls calls, int activation, float* scores,
                           uint32_t* union_bits) {
   using Tile = RowTile<kPrecision, kBatch>;
@@ -88,7 +88,7 @@ __device__ void scores_of(const void* elements, const uint16_t* scales, const bf
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void oracle_of(const void* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch,
+__device__ void oracle_of(const void* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch,
                           float* partial, int* arrivals, Calls calls, int activation, float* scores,
                           uint32_t* union_bits) {
   using Tile = RowTile<kPrecision, kBatch>;
@@ -132,9 +132,9 @@ __device__ __forceinline__ void record_union(const Calls& calls, const RowRanks&
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void gathered_of(const void* elements, const uint16_t* scales, const bf16* x, int rows, int columns,
+__device__ void gathered_of(const void* elements, const uint16_t* scales, const f16* x, int rows, int columns,
                             int batch, float* partial, int* arrivals, Calls calls, int activation, int own,
-                            const float* scores, const uint32_t* union_bits, bf16* coefficients) {
+                            const float* scores, const uint32_t* union_bits, f16* coefficients) {
   using Tile = RowTile<kPrecision, kBatch>;
   __shared__ int ranks_memory[RowRanks::kInts];
   __shared__ int list[Tile::kRows];
@@ -168,14 +168,14 @@ __device__ void gathered_of(const void* elements, const uint16_t* scales, const 
       const bool used = (active >> (b + h) & 1) && (!own || calls.called(of, scale, threshold));
       s[h] = used ? (activation == kNoActivation ? product_sum : activate(activation, product_sum)) * of : 0;
     }
-    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(row) * kBatch + b) = pack_bf16(s[0], s[1]);
+    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(row) * kBatch + b) = pack_f16(s[0] * kNeuronScale, s[1] * kNeuronScale);
   }
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void gate_up_of(const void* elements, const uint16_t* scales, const bf16* x, int rows, int columns,
+__device__ void gate_up_of(const void* elements, const uint16_t* scales, const f16* x, int rows, int columns,
                            int batch, float* partial, int* arrivals, Calls calls, int activation, int own,
-                           const float* scores, const uint32_t* union_bits, bf16* coefficients) {
+                           const float* scores, const uint32_t* union_bits, f16* coefficients) {
   using Tile = RowTile<kPrecision, kBatch>;
   constexpr int kNeurons = Tile::kRows / 2;
   __shared__ int ranks_memory[RowRanks::kInts];
@@ -216,7 +216,7 @@ __device__ void gate_up_of(const void* elements, const uint16_t* scales, const b
       }
       s[h] = used ? activate(activation, *gate) * gate[kNeurons * Tile::kOutStride] : 0;
     }
-    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(list[r]) * kBatch + b) = pack_bf16(s[0], s[1]);
+    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(list[r]) * kBatch + b) = pack_f16(s[0] * kNeuronScale, s[1] * kNeuronScale);
   }
 }
 
@@ -229,7 +229,7 @@ __device__ void gate_up_of(const void* elements, const uint16_t* scales, const b
 #define CALLS \
   Calls { state, thresholds, dense_from, row_scale, records, layer, layers, logits }
 #define PRODUCT_PARAMETERS                                                                               \
-  const void *elements, const uint16_t *scales, const bf16 *x, int rows, int columns, int batch, float *partial, \
+  const void *elements, const uint16_t *scales, const f16 *x, int rows, int columns, int batch, float *partial, \
       int *arrivals
 #define PRODUCT elements, scales, x, rows, columns, batch, partial, arrivals
 
@@ -246,11 +246,11 @@ DECODE_KERNELS(oracle, 128, oracle_of,
 // grid (tiles of RowTile::kRows rows that f would make)
 DECODE_KERNELS(gathered, 128, gathered_of,
                (PRODUCT_PARAMETERS, CALLS_PARAMETERS, int activation, int own, const float* scores,
-                const uint32_t* union_bits, bf16* coefficients),
+                const uint32_t* union_bits, f16* coefficients),
                (PRODUCT, CALLS, activation, own, scores, union_bits, coefficients))
 
 // grid (tiles of RowTile::kRows / 2 neurons that f would make); union_bits null for dense
 DECODE_KERNELS(gate_up, 128, gate_up_of,
                (PRODUCT_PARAMETERS, CALLS_PARAMETERS, int activation, int own, const float* scores,
-                const uint32_t* union_bits, bf16* coefficients),
+                const uint32_t* union_bits, f16* coefficients),
                (PRODUCT, CALLS, activation, own, scores, union_bits, coefficients))

@@ -1,8 +1,8 @@
 // Dense products of many rows, for a node without cuBLAS:
 //
-//   gemm_nt:  C[m x n] = A[m x k] B[n x k]^T (+ C)      gemm_nn:  C[m x n] = A[m x k] B[k x n] (+ C)
+//   gemm_nt:  C[m x n] = alpha A[m x k] B[n x k]^T (+ C)      gemm_nn:  C[m x n] = alpha A[m x k] B[k x n] (+ C)
 //
-// bf16 in, f32 sums, C f32 or bf16, all row-major with a leading dimension each. Any m >= 1; n and k are
+// f16 in, f32 sums, C f32 or f16, all row-major with a leading dimension each. Any m >= 1; n and k are
 // multiples of 64; rows begin on 16 bytes.
 //
 // A block computes 128 x 128 of C in four warps of 64 x 64: per 16 of k a warp reads 4 KB of fragments
@@ -25,11 +25,12 @@ constexpr int kTileElements = kTileM * kTileK;
 constexpr int kStageElements = 2 * kTileElements;
 
 struct Product {
-  const bf16* a;
-  const bf16* b;
+  const f16* a;
+  const f16* b;
   void* c;
   int lda, ldb, ldc;
   int m, n, k;
+  float alpha;
 };
 
 // Where piece `piece` of row `row` lies in a tile of rows of 32 elements. Two rows fill the 32 banks.
@@ -41,22 +42,22 @@ __device__ __forceinline__ int place_narrow(int row, int piece) {
 __device__ __forceinline__ int place_wide(int row, int piece) { return row * kTileN + (piece ^ (row & 7)) * kPiece; }
 
 // 128 rows from row0 of a matrix of `rows` rows, 32 columns from column0; zeros beyond.
-__device__ __forceinline__ void copy_narrow(bf16* tile, const bf16* from, int ld, int row0, int rows, int column0) {
+__device__ __forceinline__ void copy_narrow(f16* tile, const f16* from, int ld, int row0, int rows, int column0) {
   const int piece = threadIdx.x % 4;
 #pragma unroll
   for (int i = 0; i < kTileM / (kThreads / 4); i++) {
     const int row = threadIdx.x / 4 + i * (kThreads / 4);
     const bool valid = row0 + row < rows;
-    const bf16* source = from + static_cast<long long>(valid ? row0 + row : 0) * ld + column0 + piece * kPiece;
+    const f16* source = from + static_cast<long long>(valid ? row0 + row : 0) * ld + column0 + piece * kPiece;
     copy_async16_or_zero(tile + place_narrow(row, piece), source, valid);
   }
 }
 
 // 32 rows from row0, 128 columns from column0 of a matrix of `columns` columns; zeros beyond.
-__device__ __forceinline__ void copy_wide(bf16* tile, const bf16* from, int ld, int row0, int column0, int columns) {
+__device__ __forceinline__ void copy_wide(f16* tile, const f16* from, int ld, int row0, int column0, int columns) {
   const int piece = threadIdx.x % 16;
   const bool valid = column0 + piece * kPiece < columns;
-  const bf16* source = from + (valid ? column0 + piece * kPiece : 0);
+  const f16* source = from + (valid ? column0 + piece * kPiece : 0);
 #pragma unroll
   for (int i = 0; i < kTileK / (kThreads / 16); i++) {
     const int row = threadIdx.x / 16 + i * (kThreads / 16);
@@ -65,7 +66,7 @@ __device__ __forceinline__ void copy_wide(bf16* tile, const bf16* from, int ld, 
 }
 
 template <bool kTransposed>
-__device__ __forceinline__ void copy_stage(bf16* stage, const Product& p, int row0, int column0, int k0) {
+__device__ __forceinline__ void copy_stage(f16* stage, const Product& p, int row0, int column0, int k0) {
   copy_narrow(stage, p.a, p.lda, row0, p.m, k0);
   if (kTransposed) {
     copy_narrow(stage + kTileElements, p.b, p.ldb, column0, p.n, k0);
@@ -76,10 +77,10 @@ __device__ __forceinline__ void copy_stage(bf16* stage, const Product& p, int ro
 
 // sums[i][j] += rows 16 i, columns 8 j of the warp's 64 x 64, over one stage.
 template <bool kTransposed>
-__device__ __forceinline__ void multiply_stage(const bf16* stage, int warp_row, int warp_column, float (&sums)[4][8][4]) {
+__device__ __forceinline__ void multiply_stage(const f16* stage, int warp_row, int warp_column, float (&sums)[4][8][4]) {
   const int lane = threadIdx.x % kWarp;
   const int in_matrix = lane % 8, odd = lane / 8 % 2, upper = lane / 16;
-  const bf16* tile_b = stage + kTileElements;
+  const f16* tile_b = stage + kTileElements;
 #pragma unroll
   for (int step = 0; step < kTileK / 16; step++) {
     uint32_t a[4][4], b[8][2];
@@ -117,19 +118,19 @@ __device__ __forceinline__ void store_pair(float* to, float low, float high, boo
   *reinterpret_cast<float2*>(to) = pair;
 }
 
-__device__ __forceinline__ void store_pair(bf16* to, float low, float high, bool add) {
+__device__ __forceinline__ void store_pair(f16* to, float low, float high, bool add) {
   uint32_t* pair = reinterpret_cast<uint32_t*>(to);
   if (add) {
-    low += low_bf16(*pair);
-    high += high_bf16(*pair);
+    low += low_f16(*pair);
+    high += high_f16(*pair);
   }
-  *pair = pack_bf16(low, high);
+  *pair = pack_f16(low, high);
 }
 
 template <bool kTransposed, typename Out>
 __device__ __forceinline__ void multiply(const Product& p, bool add) {
   extern __shared__ __align__(128) unsigned char memory[];
-  bf16* stages = reinterpret_cast<bf16*>(memory);
+  f16* stages = reinterpret_cast<f16*>(memory);
   depend_release();
   depend_wait();
 
@@ -171,7 +172,9 @@ __device__ __forceinline__ void multiply(const Product& p, bool add) {
       if (row >= p.m) continue;
       Out* to = c + static_cast<long long>(row) * p.ldc;
 #pragma unroll
-      for (int j = 0; j < 8; j++) store_pair(to + 8 * j, sums[i][j][2 * half], sums[i][j][2 * half + 1], add);
+      for (int j = 0; j < 8; j++) {
+        store_pair(to + 8 * j, p.alpha * sums[i][j][2 * half], p.alpha * sums[i][j][2 * half + 1], add);
+      }
     }
   }
 }
@@ -181,11 +184,12 @@ __device__ __forceinline__ void multiply(const Product& p, bool add) {
 // Grid: tiles of m times tiles of n, rounded up; 128 threads; 64 KB of shared memory.
 #define GEMM_KERNEL(NAME, TRANSPOSED, OUT)                                                                        \
   extern "C" __global__ void __launch_bounds__(kThreads, 2) gemm_##NAME(                                          \
-      const bf16* a, int lda, const bf16* b, int ldb, OUT* c, int ldc, int m, int n, int k, int add) {            \
-    multiply<TRANSPOSED, OUT>(Product{a, b, c, lda, ldb, ldc, m, n, k}, add != 0);                                \
+      const f16* a, int lda, const f16* b, int ldb, OUT* c, int ldc, int m, int n, int k, float alpha,           \
+      int add) {                                                                                                  \
+    multiply<TRANSPOSED, OUT>(Product{a, b, c, lda, ldb, ldc, m, n, k, alpha}, add != 0);                         \
   }
 
 GEMM_KERNEL(nt_f32, true, float)
-GEMM_KERNEL(nt_bf16, true, bf16)
+GEMM_KERNEL(nt_f16, true, f16)
 GEMM_KERNEL(nn_f32, false, float)
-GEMM_KERNEL(nn_bf16, false, bf16)
+GEMM_KERNEL(nn_f16, false, f16)

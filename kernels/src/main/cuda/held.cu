@@ -7,9 +7,9 @@
 //                the called rows of the other matrix (or gate and up, for a predictor) right after, in
 //                the same ring. Nothing waits for the whole union.
 //
-// held_project y f32 [batch x rows]; held_hidden the same as bf16; held_qkv as qkv; held_gate_up the dense coefficients.
+// held_project y f32 [batch x rows]; held_hidden the same as f16; held_qkv as qkv; held_gate_up the dense coefficients.
 //
-// Shapes: x bf16 [batch x columns]; coefficients bf16 [f x kBatch], a row a neuron, written where it is
+// Shapes: x f16 [batch x columns]; coefficients f16 [f x kBatch], a row a neuron, written where it is
 // called; union bits [f / 16] halves of words. Tiles of 16 rows go round the blocks in turn. Bytes: the
 // weights read, once; x once a block.
 
@@ -34,7 +34,7 @@ __device__ __forceinline__ int own_tiles(int tiles) {
 __device__ __forceinline__ int tile_of(int own) { return blockIdx.x + own * gridDim.x; }
 
 template <Precision kPrecision, int kBatch>
-__device__ void held_project_of(const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns,
+__device__ void held_project_of(const char* elements, const uint16_t* scales, const f16* x, int rows, int columns,
                                 int batch, float* y) {
   using Stream = RowStream<kPrecision, kBatch>;
   depend_release();
@@ -51,8 +51,8 @@ __device__ void held_project_of(const char* elements, const uint16_t* scales, co
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void held_hidden_of(const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns,
-                               int batch, bf16* y) {
+__device__ void held_hidden_of(const char* elements, const uint16_t* scales, const f16* x, int rows, int columns,
+                               int batch, f16* y) {
   using Stream = RowStream<kPrecision, kBatch>;
   depend_release();
   Stream stream(shared);
@@ -60,15 +60,15 @@ __device__ void held_hidden_of(const char* elements, const uint16_t* scales, con
   const auto row = [&](int own, int r) { return tile_of(own) * 16 + r; };
   stream.run({elements, scales, columns}, own_tiles(rows / 16), held, x, batch, row, [&](int own) {
     const int r = threadIdx.x % 16, b = threadIdx.x / 16;
-    if (b < batch) y[static_cast<size_t>(b) * rows + tile_of(own) * 16 + r] = to_bf16(stream.total(r, b));
+    if (b < batch) y[static_cast<size_t>(b) * rows + tile_of(own) * 16 + r] = to_f16(stream.total(r, b));
   });
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void held_qkv_of(const char* elements, const uint16_t* scales, const bf16* x, int columns, int batch,
+__device__ void held_qkv_of(const char* elements, const uint16_t* scales, const f16* x, int columns, int batch,
                             const StepState* state, int heads, int kv_heads, int head_size, const float* cosines,
-                            const float* sines, const int* page_table, int most_pages, bf16* keys, bf16* values,
-                            bf16* queries) {
+                            const float* sines, const int* page_table, int most_pages, f16* keys, f16* values,
+                            f16* queries) {
   using Stream = RowStream<kPrecision, kBatch>;
   depend_release();
   Stream stream(shared);
@@ -93,7 +93,7 @@ __device__ void held_qkv_of(const char* elements, const uint16_t* scales, const 
       high = high * cosine + low * sine;
       low = rotated;
     }
-    bf16* to;
+    f16* to;
     if (head < heads) {
       to = queries + (static_cast<size_t>(b) * heads + head) * head_size;
     } else {
@@ -103,14 +103,14 @@ __device__ void held_qkv_of(const char* elements, const uint16_t* scales, const 
       to = (is_key ? keys : values) +
            ((static_cast<size_t>(page) * kv_heads + kv_head) * kPagePositions + position % kPagePositions) * head_size;
     }
-    to[dimension] = to_bf16(low);
-    to[dimension + half] = to_bf16(high);
+    to[dimension] = to_f16(low);
+    to[dimension + half] = to_f16(high);
   });
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void held_gate_up_of(const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns,
-                                int batch, const StepState* state, int activation, bf16* coefficients) {
+__device__ void held_gate_up_of(const char* elements, const uint16_t* scales, const f16* x, int rows, int columns,
+                                int batch, const StepState* state, int activation, f16* coefficients) {
   using Stream = RowStream<kPrecision, kBatch>;
   depend_release();
   Stream stream(shared);
@@ -121,7 +121,7 @@ __device__ void held_gate_up_of(const char* elements, const uint16_t* scales, co
     if (r >= 8) return;
     const bool used = b < batch && state->active[b];
     const float s = used ? activate(activation, stream.total(r, b)) * stream.total(r + 8, b) : 0;
-    coefficients[static_cast<size_t>(tile_of(own) * 8 + r) * kBatch + b] = to_bf16(s);
+    coefficients[static_cast<size_t>(tile_of(own) * 8 + r) * kBatch + b] = to_neuron(s);
   });
 }
 
@@ -143,7 +143,7 @@ struct HeldUnion {
   Second kind;
   Calls calls;
   uint16_t* union_bits;
-  bf16* coefficients;
+  f16* coefficients;
 
   __device__ int row_of(int local) const { return tile_of(local / 16) * 16 + local % 16; }
   // Neurons of a tile of the second product.
@@ -219,7 +219,7 @@ struct HeldUnion {
         const float s = kind == Second::kGate  ? activate(activation, product) * score
                         : kind == Second::kUp ? product * score
                                               : activate(activation, product) * stream.total(r + 8, b);
-        coefficients[static_cast<size_t>(row) * kBatch + b] = to_bf16(used ? s : 0);
+        coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(used ? s : 0);
       }
     }
     if (threadIdx.x == 0 && count != 0) atomicAdd(calls.record(), count);
@@ -228,7 +228,7 @@ struct HeldUnion {
   }
 
   // Whole block. Every block has a tile.
-  __device__ void run(const bf16* first_x, const bf16* second_x) const {
+  __device__ void run(const f16* first_x, const f16* second_x) const {
     __shared__ int flags[16];
     __shared__ int counts[kBatch];
     __shared__ int count;
@@ -282,37 +282,37 @@ struct HeldUnion {
   HELD_KERNEL(NAME, FORMAT, PRECISION, 16, PARAMETERS, __VA_ARGS__)
 
 #define HELD_KERNELS(NAME, PARAMETERS, ...)                                     \
-  HELD_KERNELS_OF(NAME, bf16, Precision::kBf16, PARAMETERS, __VA_ARGS__)        \
+  HELD_KERNELS_OF(NAME, f16, Precision::kF16, PARAMETERS, __VA_ARGS__)        \
   HELD_KERNELS_OF(NAME, int8, Precision::kInt8, PARAMETERS, __VA_ARGS__)        \
   HELD_KERNELS_OF(NAME, int4, Precision::kInt4, PARAMETERS, __VA_ARGS__)
 
 HELD_KERNELS(held_project,
-             (const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch, float* y),
+             (const char* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch, float* y),
              held_project_of<kPrecision, kBatch>(elements, scales, x, rows, columns, batch, y);)
 
-HELD_KERNELS_OF(held_hidden, bf16, Precision::kBf16,
-                (const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch, bf16* y),
+HELD_KERNELS_OF(held_hidden, f16, Precision::kF16,
+                (const char* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch, f16* y),
                 held_hidden_of<kPrecision, kBatch>(elements, scales, x, rows, columns, batch, y);)
 
 HELD_KERNELS(held_qkv,
-             (const char* elements, const uint16_t* scales, const bf16* x, int columns, int batch,
+             (const char* elements, const uint16_t* scales, const f16* x, int columns, int batch,
               const StepState* state, int heads, int kv_heads, int head_size, const float* cosines, const float* sines,
-              const int* page_table, int most_pages, bf16* keys, bf16* values, bf16* queries),
+              const int* page_table, int most_pages, f16* keys, f16* values, f16* queries),
              held_qkv_of<kPrecision, kBatch>(elements, scales, x, columns, batch, state, heads, kv_heads, head_size,
                                              cosines, sines, page_table, most_pages, keys, values, queries);)
 
 HELD_KERNELS(held_gate_up,
-             (const char* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch,
-              const StepState* state, int activation, bf16* coefficients),
+             (const char* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch,
+              const StepState* state, int activation, f16* coefficients),
              held_gate_up_of<kPrecision, kBatch>(elements, scales, x, rows, columns, batch, state, activation,
                                                  coefficients);)
 
 HELD_KERNELS(held_union,
-             (const char* first, const uint16_t* first_scales, const bf16* first_x, int first_columns,
-              const char* second, const uint16_t* second_scales, const bf16* second_x, int second_columns, int rows,
+             (const char* first, const uint16_t* first_scales, const f16* first_x, int first_columns,
+              const char* second, const uint16_t* second_scales, const f16* second_x, int second_columns, int rows,
               int batch, const StepState* state, const float* thresholds, const int* dense_from,
               const float* row_scale, int* records, int layer, int layers, int logits, int activation, int own,
-              int kind, uint16_t* union_bits, bf16* coefficients),
+              int kind, uint16_t* union_bits, f16* coefficients),
              depend_release();
              const HeldUnion<kPrecision, kBatch> held{{first, first_scales, first_columns},
                                                 {second, second_scales, second_columns},

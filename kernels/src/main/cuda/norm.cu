@@ -1,7 +1,7 @@
 // Root mean square normalisation, with the residual sum or the embedding look-up before it:
 //
 //   h[i] = hidden[i] + partial[0][i] + partial[1][i] + ...   (in this order)
-//   x[i] = h[i] / sqrt(mean(h^2) + epsilon) * weight[i]      (f32, rounded to bf16 once)
+//   x[i] = h[i] / sqrt(mean(h^2) + epsilon) * weight[i]      (f32, rounded to f16 once)
 //
 // One block a row, which stays in the block's registers between the two lines; threads x kVectors x 4
 // elements cover d (a multiple of 64, at most 16384). At one row the kernel is nothing but latency,
@@ -16,7 +16,7 @@ namespace {
 
 struct Row {
   const float* weight;  // [d]
-  bf16* x;              // [d] of this row
+  f16* x;              // [d] of this row
   int d;
   float epsilon;
 };
@@ -65,8 +65,8 @@ __device__ __forceinline__ void normalise(const Row& row, const float4 (&h)[kVec
   for (int v = 0; v < kVectors; v++) {
     const int i = vector_of<kVectors>(v);
     if (in_row(i, row.d)) {
-      to[i] = make_uint2(pack_bf16(h[v].x * factor * weight[v].x, h[v].y * factor * weight[v].y),
-                         pack_bf16(h[v].z * factor * weight[v].z, h[v].w * factor * weight[v].w));
+      to[i] = make_uint2(pack_f16(h[v].x * factor * weight[v].x, h[v].y * factor * weight[v].y),
+                         pack_f16(h[v].z * factor * weight[v].z, h[v].w * factor * weight[v].w));
     }
   }
 }
@@ -167,7 +167,7 @@ __device__ __forceinline__ void gather(const int* rows, const float* hidden, con
 
 // hidden[r] = table[tokens[r]], then as above. tokens is written by the kernel in front.
 template <int kVectors>
-__device__ __forceinline__ void embed(const int* tokens, const bf16* table, float* hidden, Row row) {
+__device__ __forceinline__ void embed(const int* tokens, const f16* table, float* hidden, Row row) {
   depend_release();
   float4 h[kVectors], weight[kVectors];
   if (kWeightEarly<kVectors>) load_weight<kVectors>(row, weight);
@@ -177,7 +177,7 @@ __device__ __forceinline__ void embed(const int* tokens, const bf16* table, floa
   for (int v = 0; v < kVectors; v++) {
     const int i = vector_of<kVectors>(v);
     const uint2 four = in_row(i, row.d) ? __ldg(from + i) : make_uint2(0, 0);
-    h[v] = make_float4(low_bf16(four.x), high_bf16(four.x), low_bf16(four.y), high_bf16(four.y));
+    h[v] = make_float4(low_f16(four.x), high_f16(four.x), low_f16(four.y), high_f16(four.y));
   }
   const long long at = static_cast<long long>(blockIdx.x) * row.d;
   store_hidden<kVectors>(hidden + at, row.d, h);
@@ -190,22 +190,22 @@ __device__ __forceinline__ void embed(const int* tokens, const bf16* table, floa
 // Grid: n. Threads: d / 4 / V rounded up to whole warps. V is the number of float4 a thread holds.
 #define NORM_KERNELS(V)                                                                                         \
   extern "C" __global__ void __launch_bounds__(1024, 1) norm_residual_##V(                                         \
-      float* hidden, const float* partial, int splits, long long split_stride, const float* weight, bf16* x,    \
+      float* hidden, const float* partial, int splits, long long split_stride, const float* weight, f16* x,    \
       int d, float epsilon) {                                                                                   \
     residual<V>(hidden, partial, splits, split_stride, Row{weight, x, d, epsilon});                             \
   }                                                                                                             \
   extern "C" __global__ void __launch_bounds__(1024, 1) norm_gather_##V(                                           \
       const int* rows, const float* hidden, const float* partial, int splits, long long split_stride,           \
-      const float* weight, bf16* x, int d, float epsilon) {                                                     \
+      const float* weight, f16* x, int d, float epsilon) {                                                     \
     gather<V>(rows, hidden, partial, splits, split_stride, Row{weight, x, d, epsilon});                         \
   }                                                                                                             \
   extern "C" __global__ void __launch_bounds__(1024, 1) norm_embed_tokens_##V(                                     \
-      const int* tokens, const bf16* table, float* hidden, const float* weight, bf16* x, int d,                 \
+      const int* tokens, const f16* table, float* hidden, const float* weight, f16* x, int d,                 \
       float epsilon) {                                                                                          \
     embed<V>(tokens, table, hidden, Row{weight, x, d, epsilon});                                                \
   }                                                                                                             \
   extern "C" __global__ void __launch_bounds__(1024, 1) norm_embed_step_##V(                                       \
-      const StepState* state, const bf16* table, float* hidden, const float* weight, bf16* x, int d,            \
+      const StepState* state, const f16* table, float* hidden, const float* weight, f16* x, int d,            \
       float epsilon) {                                                                                          \
     embed<V>(state->token, table, hidden, Row{weight, x, d, epsilon});                                          \
   }

@@ -2,12 +2,12 @@
 //
 //   project   y[split, b, r] = W[r] . x[b] over the split's columns: the output projection, whose
 //             splits the norm that follows adds up, and the head, unsplit, whose y are the logits
-//   hidden    the same, splits added up, as bf16 [batch x rows]: a predictor's first factor
+//   hidden    the same, splits added up, as f16 [batch x rows]: a predictor's first factor
 //   qkv       query, key and value of a token at once, rotated (rotary embedding, halves i and
 //             i + headSize / 2 form a pair); keys and values go to the sequence's page, queries to
-//             bf16 [batch x heads * headSize]
+//             f16 [batch x heads * headSize]
 //
-// Shapes: x bf16 [batch x columns], weights [rows x columns] as weights.cuh has them. Bytes: the
+// Shapes: x f16 [batch x columns], weights [rows x columns] as weights.cuh has them. Bytes: the
 // weights once.
 
 #include "decode_kernels.cuh"
@@ -28,7 +28,7 @@ struct Share {
 };
 
 template <Precision kPrecision, int kBatch>
-__device__ void project_of(const void* elements, const uint16_t* scales, const bf16* x, int rows, int columns,
+__device__ void project_of(const void* elements, const uint16_t* scales, const f16* x, int rows, int columns,
                            int batch, float* y) {
   using Tile = RowTile<kPrecision, kBatch>;
   depend_release();
@@ -45,8 +45,8 @@ __device__ void project_of(const void* elements, const uint16_t* scales, const b
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void hidden_of(const void* elements, const uint16_t* scales, const bf16* x, int rows, int columns,
-                          int batch, float* partial, int* arrivals, bf16* y) {
+__device__ void hidden_of(const void* elements, const uint16_t* scales, const f16* x, int rows, int columns,
+                          int batch, float* partial, int* arrivals, f16* y) {
   using Tile = RowTile<kPrecision, kBatch>;
   depend_release();
   const int first = blockIdx.x * Tile::kRows;
@@ -57,7 +57,7 @@ __device__ void hidden_of(const void* elements, const uint16_t* scales, const bf
   const float* out = product.store();
   for (int i = threadIdx.x; i < Tile::kRows * batch; i += blockDim.x) {
     const int r = i % Tile::kRows, b = i / Tile::kRows;
-    if (first + r < rows) y[static_cast<size_t>(b) * rows + first + r] = to_bf16(out[r * Tile::kOutStride + b]);
+    if (first + r < rows) y[static_cast<size_t>(b) * rows + first + r] = to_f16(out[r * Tile::kOutStride + b]);
   }
 }
 
@@ -66,10 +66,10 @@ constexpr int kPagePositions = 64;
 // A block has both halves of its pairs: tile row r < kRows / 2 is dimension p + r of a head, tile row
 // kRows / 2 + r its partner headSize / 2 further on. Head size is a multiple of kRows, or kRows of it.
 template <Precision kPrecision, int kBatch>
-__device__ void qkv_of(const void* elements, const uint16_t* scales, const bf16* x, int columns, int batch,
+__device__ void qkv_of(const void* elements, const uint16_t* scales, const f16* x, int columns, int batch,
                        float* partial, int* arrivals, const StepState* state, int heads, int kv_heads, int head_size,
-                       const float* cosines, const float* sines, const int* page_table, int most_pages, bf16* keys,
-                       bf16* values, bf16* queries) {
+                       const float* cosines, const float* sines, const int* page_table, int most_pages, f16* keys,
+                       f16* values, f16* queries) {
   using Tile = RowTile<kPrecision, kBatch>;
   constexpr int kPairs = Tile::kRows / 2;
   depend_release();
@@ -98,7 +98,7 @@ __device__ void qkv_of(const void* elements, const uint16_t* scales, const bf16*
       high = high * cosine + low * sine;
       low = rotated;
     }
-    bf16* to;
+    f16* to;
     if (head < heads) {
       to = queries + (static_cast<size_t>(b) * heads + head) * head_size;
     } else {
@@ -108,8 +108,8 @@ __device__ void qkv_of(const void* elements, const uint16_t* scales, const bf16*
       to = (is_key ? keys : values) +
            ((static_cast<size_t>(page) * kv_heads + kv_head) * kPagePositions + position % kPagePositions) * head_size;
     }
-    to[dimension] = to_bf16(low);
-    to[dimension + half] = to_bf16(high);
+    to[dimension] = to_f16(low);
+    to[dimension + half] = to_f16(high);
   }
 }
 
@@ -117,17 +117,17 @@ __device__ void qkv_of(const void* elements, const uint16_t* scales, const bf16*
 
 // grid (tiles of RowTile::kRows rows, splits of the columns)
 DECODE_KERNELS(project, 128, project_of,
-               (const void* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch, float* y),
+               (const void* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch, float* y),
                (elements, scales, x, rows, columns, batch, y))
 
-DECODE_KERNELS_OF(hidden, bf16, Precision::kBf16, 128, hidden_of,
-                  (const void* elements, const uint16_t* scales, const bf16* x, int rows, int columns, int batch,
-                   float* partial, int* arrivals, bf16* y),
+DECODE_KERNELS_OF(hidden, f16, Precision::kF16, 128, hidden_of,
+                  (const void* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch,
+                   float* partial, int* arrivals, f16* y),
                   (elements, scales, x, rows, columns, batch, partial, arrivals, y))
 
 DECODE_KERNELS(qkv, 128, qkv_of,
-               (const void* elements, const uint16_t* scales, const bf16* x, int columns, int batch, float* partial,
+               (const void* elements, const uint16_t* scales, const f16* x, int columns, int batch, float* partial,
                 int* arrivals, const StepState* state, int heads, int kv_heads, int head_size, const float* cosines,
-                const float* sines, const int* page_table, int most_pages, bf16* keys, bf16* values, bf16* queries),
+                const float* sines, const int* page_table, int most_pages, f16* keys, f16* values, f16* queries),
                (elements, scales, x, columns, batch, partial, arrivals, state, heads, kv_heads, head_size, cosines,
                 sines, page_table, most_pages, keys, values, queries))

@@ -5,15 +5,15 @@
 // head becomes x[i] c[i] - x[i + half] s[i], and x[i + half] becomes x[i + half] c[i] + x[i] s[i].
 // Queries go to q, keys and values to their page (attention.cuh has the layout).
 //
-//   qkv        f32 or bf16 [n][(heads + 2 kv_heads) head_size]
+//   qkv        f32 or f16 [n][(heads + 2 kv_heads) head_size]
 //   positions  int [n]; slots int [n], or both from the step's state (decode)
 //   cosines    f32 [context][half]; sines likewise
-//   q          bf16 [n][heads head_size]
+//   q          f16 [n][heads head_size]
 // A row with a negative slot, or of an inactive sequence, writes nothing. head_size % 16 == 0.
 //
-// Bytes: what is in qkv is read once and written once as bf16; cosines and sines come from L2.
+// Bytes: what is in qkv is read once and written once as f16; cosines and sines come from L2.
 // A thread takes 8 elements of the first half of a head and their partners of the second half: two
-// (bf16) or four (f32) 16-byte loads, two 16-byte stores.
+// (f16) or four (f32) 16-byte loads, two 16-byte stores.
 //
 // Launch: ceil(n (heads + 2 kv_heads) head_size / 16 / 256) blocks of 256 threads.
 #include "attention.cuh"
@@ -29,15 +29,15 @@ __device__ __forceinline__ void load8(const float* from, float (&x)[8]) {
   x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
 }
 
-__device__ __forceinline__ void load8(const bf16* from, float (&x)[8]) {
+__device__ __forceinline__ void load8(const f16* from, float (&x)[8]) {
   const uint4 a = *reinterpret_cast<const uint4*>(from);
-  x[0] = low_bf16(a.x), x[1] = high_bf16(a.x), x[2] = low_bf16(a.y), x[3] = high_bf16(a.y);
-  x[4] = low_bf16(a.z), x[5] = high_bf16(a.z), x[6] = low_bf16(a.w), x[7] = high_bf16(a.w);
+  x[0] = low_f16(a.x), x[1] = high_f16(a.x), x[2] = low_f16(a.y), x[3] = high_f16(a.y);
+  x[4] = low_f16(a.z), x[5] = high_f16(a.z), x[6] = low_f16(a.w), x[7] = high_f16(a.w);
 }
 
-__device__ __forceinline__ void store8(bf16* to, const float (&x)[8]) {
+__device__ __forceinline__ void store8(f16* to, const float (&x)[8]) {
   *reinterpret_cast<uint4*>(to) =
-      make_uint4(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
+      make_uint4(pack_f16(x[0], x[1]), pack_f16(x[2], x[3]), pack_f16(x[4], x[5]), pack_f16(x[6], x[7]));
 }
 
 // One thread's 16 elements, of row `row`, which lies at `position` of `slot`.
@@ -45,8 +45,8 @@ template <typename Input>
 __device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, int row, int head, int part,
                                                 int position, int slot, const float* __restrict__ cosines,
                                                 const float* __restrict__ sines, const int* __restrict__ page_table,
-                                                bf16* __restrict__ q, bf16* __restrict__ keys,
-                                                bf16* __restrict__ values, const RopeShape& shape) {
+                                                f16* __restrict__ q, f16* __restrict__ keys,
+                                                f16* __restrict__ values, const RopeShape& shape) {
   const int half = shape.head_size / 2;
   const int all_heads = shape.heads + 2 * shape.kv_heads;
   const Input* from = qkv + (static_cast<size_t>(row) * all_heads + head) * shape.head_size + part * 8;
@@ -66,7 +66,7 @@ __device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, i
     }
   }
 
-  bf16* to;
+  f16* to;
   if (head < shape.heads) {
     to = q + (static_cast<size_t>(row) * shape.heads + head) * shape.head_size;
   } else {
@@ -85,8 +85,8 @@ __device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, i
 template <typename Input, typename Place>
 __device__ __forceinline__ void rope_write(const Input* __restrict__ qkv, Place place,
                                            const float* __restrict__ cosines, const float* __restrict__ sines,
-                                           const int* __restrict__ page_table, bf16* __restrict__ q,
-                                           bf16* __restrict__ keys, bf16* __restrict__ values,
+                                           const int* __restrict__ page_table, f16* __restrict__ q,
+                                           f16* __restrict__ keys, f16* __restrict__ values,
                                            const RopeShape shape) {
   depend_release();
   depend_wait();
@@ -125,18 +125,18 @@ struct StepRows {
 #define ROPE_WRITE(NAME, INPUT)                                                                                        \
   extern "C" __global__ void __launch_bounds__(256)                                                                    \
       rope_write_##NAME(const INPUT* qkv, const int* positions, const int* slots, const float* cosines,                \
-                        const float* sines, const int* page_table, bf16* q, bf16* keys, bf16* values, int rows,        \
+                        const float* sines, const int* page_table, f16* q, f16* keys, f16* values, int rows,        \
                         int heads, int kv_heads, int head_size, int max_pages) {                                       \
     rope_write(qkv, ListedRows{positions, slots}, cosines, sines, page_table, q, keys, values,                         \
                RopeShape{rows, heads, kv_heads, head_size, max_pages});                                                \
   }                                                                                                                    \
   extern "C" __global__ void __launch_bounds__(256)                                                                    \
       rope_write_step_##NAME(const INPUT* qkv, const StepState* state, const float* cosines, const float* sines,       \
-                             const int* page_table, bf16* q, bf16* keys, bf16* values, int rows, int heads,            \
+                             const int* page_table, f16* q, f16* keys, f16* values, int rows, int heads,            \
                              int kv_heads, int head_size, int max_pages) {                                             \
     rope_write(qkv, StepRows{state}, cosines, sines, page_table, q, keys, values,                                      \
                RopeShape{rows, heads, kv_heads, head_size, max_pages});                                                \
   }
 
 ROPE_WRITE(f32, float)
-ROPE_WRITE(bf16, bf16)
+ROPE_WRITE(f16, f16)

@@ -50,7 +50,7 @@ struct RowStream {
   // Dynamic shared memory before the held activations.
   static constexpr int kFixedBytes = kStages * kStageBytes + kSumsBytes + kBarrierBytes;
   // What a row of held activations is longer than its columns, in bytes: reads meet no bank twice.
-  static constexpr int kXPad = kPrecision == Precision::kBf16 ? 16 : kPrecision == Precision::kInt8 ? 32 : 64;
+  static constexpr int kXPad = kPrecision == Precision::kF16 ? 16 : kPrecision == Precision::kInt8 ? 32 : 64;
 
   // Activations [kBatch x columns] in shared memory.
   struct X {
@@ -59,10 +59,10 @@ struct RowStream {
     __device__ X(char* shared, int columns) : at(shared), pitch(columns * 2 + kXPad) {}
     __device__ int bytes() const { return kBatch * pitch; }
 
-    // Asks for x bf16 [batch x columns]: one thread, after depend_wait(). Rows of sequences past the
+    // Asks for x f16 [batch x columns]: one thread, after depend_wait(). Rows of sequences past the
     // batch stay as they are; nobody looks at their sums. Blocks begin with different rows, so that they
     // do not queue for the same lines of L2.
-    __device__ void ask(const bf16* x, int columns, int batch, uint64_t* barrier) const {
+    __device__ void ask(const f16* x, int columns, int batch, uint64_t* barrier) const {
       barrier_expect(barrier, batch * columns * 2);
       for (int i = 0; i < batch; i++) {
         const int b = (i + static_cast<int>(blockIdx.x)) % batch;
@@ -178,7 +178,7 @@ struct RowStream {
   // is called by the multiplying threads after each, when total() is there. Weights are asked for before
   // depend_wait(). Whole block.
   template <class Row, class Done>
-  __device__ void run(const StreamedMatrix& matrix, int tiles, const X& x, const bf16* from, int batch,
+  __device__ void run(const StreamedMatrix& matrix, int tiles, const X& x, const f16* from, int batch,
                       const Row& row, const Done& done) {
     if (asks()) {
       for (int tile = 0; tile < tiles; tile++) ask(matrix, row(tile, asked_row()));
@@ -201,7 +201,7 @@ struct RowStream {
 
   __device__ void multiply_chunks(const char* stage, const X& x, const char* x_at, int chunk, int lane) {
     const int g = lane / 4, t = lane % 4;
-    if constexpr (kPrecision == Precision::kBf16) {
+    if constexpr (kPrecision == Precision::kF16) {
       uint32_t a[2][4];
       load_rows(a[0], stage, chunk, lane);
       load_rows(a[1], stage, chunk + 2, lane);
@@ -225,8 +225,8 @@ struct RowStream {
           uint32_t a[2][4];
 #pragma unroll
           for (int r = 0; r < 4; r++) {
-            a[r / 2][r % 2] = multiply_bf16x2(int8_pair(raw[r]), scale[r % 2]);
-            a[r / 2][r % 2 + 2] = multiply_bf16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
+            a[r / 2][r % 2] = multiply_f16x2(int8_pair(raw[r]), scale[r % 2]);
+            a[r / 2][r % 2 + 2] = multiply_f16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
           }
 #pragma unroll
           for (int j = 0; j < kBatchTiles; j++) {
@@ -243,7 +243,7 @@ struct RowStream {
             const uint32_t scale = scale_pair(r % 2 ? high[pair + r / 2] : low[pair + r / 2]);
 #pragma unroll
             for (int p = 0; p < 4; p++)
-              a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_bf16x2(int4_pair(raw[r] >> (4 * p)), scale);
+              a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_f16x2(int4_pair(raw[r] >> (4 * p)), scale);
           }
 #pragma unroll
           for (int j = 0; j < kBatchTiles; j++) {

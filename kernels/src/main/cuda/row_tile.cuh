@@ -45,12 +45,12 @@ struct RowTile {
   const char* rows_[kCopies];
   const char* elements_;
   const uint16_t* scales_;
-  const bf16* x_;
+  const f16* x_;
   int columns_, batch_, first_step_, steps_, rotation_;
   float sums[kTiles][kBatchTiles][4];
 
   // x is [batch x columns]; steps of the row, from first_step on, are this block's.
-  __device__ RowTile(char* ring, const void* elements, const uint16_t* scales, const bf16* x, int columns, int batch,
+  __device__ RowTile(char* ring, const void* elements, const uint16_t* scales, const f16* x, int columns, int batch,
                      int first_step, int steps)
       : ring_(ring), elements_(static_cast<const char*>(elements)), scales_(scales), x_(x), columns_(columns),
         batch_(batch), first_step_(first_step), steps_(steps), rotation_(steps > 0 ? blockIdx.x * 7 % steps : 0) {
@@ -200,7 +200,7 @@ struct RowTile {
   // Which 16-byte piece of a row of x holds piece `chunk` of sequence b: keeps the reads below free of
   // bank conflicts.
   __device__ static int x_place(int chunk, int b) {
-    if constexpr (kPrecision == Precision::kBf16) return chunk ^ (b & 7);
+    if constexpr (kPrecision == Precision::kF16) return chunk ^ (b & 7);
     if constexpr (kPrecision == Precision::kInt8) return chunk ^ ((b & 3) << 1);
     return chunk ^ ((b & 1) << 2);
   }
@@ -223,8 +223,8 @@ struct RowTile {
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
     const char* weights = stage + warp * 16 * kTiles * 128;
     const char* x = stage + kWeightBytes;
-    if constexpr (kPrecision == Precision::kBf16) {
-      multiply_bf16(weights, x, lane);
+    if constexpr (kPrecision == Precision::kF16) {
+      multiply_f16(weights, x, lane);
     } else {
       multiply_quantised(weights, x, stage + kWeightBytes + kXBytes + warp * 16 * kTiles * kScaleRowBytes, lane);
     }
@@ -237,7 +237,7 @@ struct RowTile {
     load_matrix4(r, weights + row * 128 + (((chunk + (lane >> 4)) ^ (row & 7)) * 16));
   }
 
-  __device__ void multiply_bf16(const char* weights, const char* x, int lane) {
+  __device__ void multiply_f16(const char* weights, const char* x, int lane) {
 #pragma unroll
     for (int k = 0; k < 4; k += 2) {
       uint32_t a[2][kTiles][4];
@@ -277,8 +277,8 @@ struct RowTile {
           const uint32_t scale[2] = {scale_pair(low[chunk / 2]), scale_pair(high[chunk / 2])};
 #pragma unroll
           for (int r = 0; r < 4; r++) {
-            a[r / 2][i][r % 2] = multiply_bf16x2(int8_pair(raw[r]), scale[r % 2]);
-            a[r / 2][i][r % 2 + 2] = multiply_bf16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
+            a[r / 2][i][r % 2] = multiply_f16x2(int8_pair(raw[r]), scale[r % 2]);
+            a[r / 2][i][r % 2 + 2] = multiply_f16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
           }
         } else {
 #pragma unroll
@@ -286,7 +286,7 @@ struct RowTile {
             const uint32_t scale = scale_pair(r % 2 ? high[chunk + r / 2] : low[chunk + r / 2]);
 #pragma unroll
             for (int p = 0; p < 4; p++)
-              a[r / 2 * 2 + p / 2][i][r % 2 + p % 2 * 2] = multiply_bf16x2(int4_pair(raw[r] >> (4 * p)), scale);
+              a[r / 2 * 2 + p / 2][i][r % 2 + p % 2 * 2] = multiply_f16x2(int4_pair(raw[r] >> (4 * p)), scale);
           }
         }
       }

@@ -122,11 +122,11 @@ trim_union(const float* energies, int rows, int most, uint32_t* union_bits) {
   }
 }
 
-// coefficients bf16 [f x tile], a row a neuron; a block has 32 ranks. 256 threads.
+// coefficients f16 [f x tile], a row a neuron; a block has 32 ranks. 256 threads.
 extern "C" __global__ void __launch_bounds__(256)
 gather_scores(const float* scores, int rows, int tile, int batch, const StepState* state, const float* thresholds,
               const int* dense_from, const float* row_scale, int* records, int layer, int layers, int own,
-              const uint32_t* union_bits, bf16* coefficients) {
+              const uint32_t* union_bits, f16* coefficients) {
   __shared__ int ranks_memory[RowRanks::kInts];
   __shared__ int list[32];
   depend_release();
@@ -146,6 +146,6 @@ gather_scores(const float* scores, int rows, int tile, int batch, const StepStat
     const int row = list[i / tile], b = i % tile;
     const float score = scores[static_cast<size_t>(row) * tile + b];
     const bool used = b < batch && state->active[b] && (!own || calls.called(score, calls.scale(row), threshold));
-    coefficients[static_cast<size_t>(row) * tile + b] = to_bf16(used ? score : 0);
+    coefficients[static_cast<size_t>(row) * tile + b] = to_neuron(used ? score : 0);
   }
 }

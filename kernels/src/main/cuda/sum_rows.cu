@@ -3,7 +3,7 @@
 //
 //   y[b, c] = sum over neurons i of the union of s[i, b] W_down[i, c]
 //
-// W_down [f x d] is the transposed down projection: a neuron's row is contiguous. s bf16 [f x kBatch];
+// W_down [f x d] is the transposed down projection: a neuron's row is contiguous. s f16 [f x kBatch];
 // y f32 [splits x batch x d], one summand a split, which the norm that follows adds up in order. A block
 // has 256 columns and a range of the neurons, of which it finds the called ones by itself; their rows
 // stream through a ring of shared-memory stages of 8 KiB. Each of 8 warps multiplies 32 columns (as A,
@@ -37,7 +37,7 @@ struct ColumnTile {
 
   const char* elements;
   const uint16_t* scales;
-  const bf16* s;
+  const f16* s;
   const int* list;  // rows of the block, in ascending order
   int columns, first_column, ranks;
   char* ring;
@@ -47,7 +47,7 @@ struct ColumnTile {
 
   // Where 16-byte piece `chunk` of rank k lies in its row: so that the reads below meet no bank twice.
   __device__ static int weight_place(int chunk, int k) {
-    if constexpr (kPrecision == Precision::kBf16) return chunk ^ (k & 7);
+    if constexpr (kPrecision == Precision::kF16) return chunk ^ (k & 7);
     if constexpr (kPrecision == Precision::kInt8) return chunk ^ ((k >> 1 & 3) << 1);
     return chunk ^ (k >> 1 & 3);
   }
@@ -95,7 +95,7 @@ struct ColumnTile {
   // permuted for the quantised formats: column_of undoes it.
   __device__ void load_columns(uint32_t (&a)[2][4], const char* weights, const char* scale_rows, int k) {
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
-    if constexpr (kPrecision == Precision::kBf16) {
+    if constexpr (kPrecision == Precision::kF16) {
       const int rank = k + (lane & 7) + (lane >> 4) * 8;
 #pragma unroll
       for (int i = 0; i < 2; i++) {
@@ -112,12 +112,12 @@ struct ColumnTile {
         const char* row = weights + rank * kRowBytes;
         if constexpr (kPrecision == Precision::kInt8) {
           const uint32_t raw = *reinterpret_cast<const uint32_t*>(row + weight_place(warp * 2 + g / 4, rank) * 16 + g % 4 * 4);
-          columns01[r] = multiply_bf16x2(int8_pair(raw), scale);
-          columns23[r] = multiply_bf16x2(int8_pair(raw >> 8), scale);
+          columns01[r] = multiply_f16x2(int8_pair(raw), scale);
+          columns23[r] = multiply_f16x2(int8_pair(raw >> 8), scale);
         } else {
           const uint32_t raw = *reinterpret_cast<const uint32_t*>(row + weight_place(warp, rank) * 16 + g / 2 * 4) >> (g % 2 * 8);
-          columns01[r] = multiply_bf16x2(int4_pair(raw), scale);
-          columns23[r] = multiply_bf16x2(int4_pair(raw >> 4), scale);
+          columns01[r] = multiply_f16x2(int4_pair(raw), scale);
+          columns23[r] = multiply_f16x2(int4_pair(raw >> 4), scale);
         }
       }
 #pragma unroll
@@ -132,7 +132,7 @@ struct ColumnTile {
 
   // Column, within the warp's 32, of row m of A operand i.
   __device__ static int column_of(int i, int m) {
-    if constexpr (kPrecision == Precision::kBf16) return i * 16 + m;
+    if constexpr (kPrecision == Precision::kF16) return i * 16 + m;
     return m % 8 * 4 + i * 2 + m / 8;
   }
 
@@ -202,13 +202,13 @@ struct ColumnTile {
 #pragma unroll
         for (int c = 0; c < 4; c++) {
           const int column = first_column + warp * 32 + column_of(i, g + c / 2 * 8), b = 8 * j + 2 * t + c % 2;
-          if (b < batch && column < columns) y[static_cast<size_t>(b) * columns + column] = sums[i][j][c];
+          if (b < batch && column < columns) y[static_cast<size_t>(b) * columns + column] = sums[i][j][c] * (1 / kNeuronScale);
         }
   }
 };
 
 template <Precision kPrecision, int kBatch>
-__device__ void sum_rows_of(const void* elements, const uint16_t* scales, const bf16* s, int rows, int columns,
+__device__ void sum_rows_of(const void* elements, const uint16_t* scales, const f16* s, int rows, int columns,
                             int batch, const StepState* state, const int* records, int layer, int layers,
                             const uint32_t* union_bits, float* y) {
   using Tile = ColumnTile<kPrecision, kBatch>;
@@ -238,6 +238,6 @@ __device__ void sum_rows_of(const void* elements, const uint16_t* scales, const 
 // grid (columns / 256 rounded up, splits of the rows); dynamic shared memory: the ring, and an int for
 // each row of a split, rows / splits rounded up to 32
 DECODE_KERNELS(sum_rows, 256, sum_rows_of,
-               (const void* elements, const uint16_t* scales, const bf16* s, int rows, int columns, int batch,
+               (const void* elements, const uint16_t* scales, const f16* s, int rows, int columns, int batch,
                 const StepState* state, const int* records, int layer, int layers, const uint32_t* union_bits, float* y),
                (elements, scales, s, rows, columns, batch, state, records, layer, layers, union_bits, y))

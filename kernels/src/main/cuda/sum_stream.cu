@@ -2,12 +2,12 @@
 //
 //   y[b, c] = sum over neurons i of the union of s[i, b] W_down[i, c]
 //
-// W_down [f x d] is the transposed down projection: a neuron's row is contiguous. s bf16 [f x kBatch];
+// W_down [f x d] is the transposed down projection: a neuron's row is contiguous. s f16 [f x kBatch];
 // y f32 [splits x batch x d], one summand a split, which the norm that follows adds up in order. A block
 // has 256 columns and a range of the neurons, of which it finds the called ones by itself. Below sm_90,
 // and where rows do not divide into whole runs of 16 bytes, sum_rows.cu does the same.
 //
-// A stage of the block's ring is 16 KiB of weights, its columns of 32 bf16, 64 int8 or 128 int4 rows,
+// A stage of the block's ring is 16 KiB of weights, its columns of 32 f16, 64 int8 or 128 int4 rows,
 // with their s and their scales. One warp asks for weights and scales, another for s, and eight warps
 // multiply, each 32 columns (as A, transposed) with the batch. They meet at each stage's two barriers
 // alone, full and empty, so that memory never rests. Of a dense step the weights are known beforehand:
@@ -15,7 +15,7 @@
 // a bulk copy is asked for by one lane at a time, and rows this short do not leave the time for it.
 //
 // Rows in shared memory lie 16 bytes further apart than they are long. Eight rows at once then meet no
-// bank twice: reads of 16 bytes of each (ldmatrix: bf16, s), and of 32 bytes of each second (int8, int4).
+// bank twice: reads of 16 bytes of each (ldmatrix: f16, s), and of 32 bytes of each second (int8, int4).
 //
 // Bytes: the union's rows once; s once a column tile, from L2, as y.
 
@@ -29,6 +29,8 @@ extern __shared__ __align__(128) char shared[];
 #if __CUDA_ARCH__ >= 900
 
 namespace {
+
+constexpr uint32_t kF16Of4096 = 0x6c006c00u;
 
 template <Precision kPrecision, int kBatch>
 struct SumStream {
@@ -47,9 +49,14 @@ struct SumStream {
   static constexpr int kStages = kFit < 8 ? kFit : 8;
   static constexpr int kBatchTiles = kBatch / 8;
 
+  // Small batches scale their neurons and not the weights. Scales are of the order of 1e-3, f16's smallest
+  // values near: 4096 times as much is taken.
+  static constexpr bool kScalesNeurons = kQuantised && kBatchTiles < 4;
+  static constexpr float kSumScale = 1 / kNeuronScale / (kScalesNeurons ? 4096 : 1);
+
   const char* elements;
   const char* scales;
-  const bf16* s;
+  const f16* s;
   const int* list;  // the block's rows, in ascending order, then -1 to the end of a stage
   int columns, first_column, ranks;
   char* ring;
@@ -124,7 +131,7 @@ struct SumStream {
 
   // Column, within the warp's 32, of row m of A operand i: the quantised formats' order is their own.
   __device__ static int column_of(int i, int m) {
-    if constexpr (kPrecision == Precision::kBf16) return i * 16 + m;
+    if constexpr (kPrecision == Precision::kF16) return i * 16 + m;
     return m % 8 * 4 + i * 2 + m / 8;
   }
 
@@ -192,14 +199,14 @@ struct SumStream {
           uint32_t pairs[4];
           pair_ranks(raw[p][2 * h], raw[p][2 * h + 1], g, pairs);
           // of this half's two ranks; both operands are pairs of ranks, and the smaller one is scaled
-          const uint32_t factor = pack_bf16(__half2float(__ushort_as_half(scale[p][2 * h])),
-                                            __half2float(__ushort_as_half(scale[p][2 * h + 1])));
-          if constexpr (kBatchTiles < 4) {
+          uint32_t factor = scale[p][2 * h] | static_cast<uint32_t>(scale[p][2 * h + 1]) << 16;
+          if constexpr (kScalesNeurons) {
+            factor = multiply_f16x2(factor, kF16Of4096);
 #pragma unroll
-            for (int j = 0; j < kBatchTiles; j++) b[p][j][h] = multiply_bf16x2(b[p][j][h], factor);
+            for (int j = 0; j < kBatchTiles; j++) b[p][j][h] = multiply_f16x2(b[p][j][h], factor);
           } else {
 #pragma unroll
-            for (int c = 0; c < 4; c++) pairs[c] = multiply_bf16x2(pairs[c], factor);
+            for (int c = 0; c < 4; c++) pairs[c] = multiply_f16x2(pairs[c], factor);
           }
 #pragma unroll
           for (int c = 0; c < 4; c++) a[p][c / 2][2 * h + c % 2] = pairs[c];
@@ -231,6 +238,12 @@ struct SumStream {
       __syncwarp();
       if (threadIdx.x % kWarp == 0) barrier_arrive(empty + slot.at);
     }
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+#pragma unroll
+      for (int j = 0; j < kBatchTiles; j++)
+#pragma unroll
+        for (int c = 0; c < 4; c++) sums[i][j][c] *= kSumScale;
   }
 
   // y: f32 [batch x columns]
@@ -260,7 +273,7 @@ struct SumStream {
 };
 
 template <Precision kPrecision, int kBatch>
-__device__ void sum_stream_of(const void* elements, const uint16_t* scales, const bf16* s, int rows, int columns,
+__device__ void sum_stream_of(const void* elements, const uint16_t* scales, const f16* s, int rows, int columns,
                               int batch, const StepState* state, const int* records, int layer, int layers,
                               const uint32_t* union_bits, float* y) {
   using Stream = SumStream<kPrecision, kBatch>;
@@ -323,7 +336,7 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
 // an int for each row of a split, rows / splits rounded up to whole stages. Quantised: columns % 256 == 0
 #define SUM_STREAM(FORMAT, PRECISION, BATCH)                                                                    \
   extern "C" __global__ void __launch_bounds__(320, BATCH <= 16 ? 2 : 1) sum_stream_##FORMAT##_n##BATCH(        \
-      const void* elements, const uint16_t* scales, const bf16* s, int rows, int columns, int batch,            \
+      const void* elements, const uint16_t* scales, const f16* s, int rows, int columns, int batch,            \
       const StepState* state, const int* records, int layer, int layers, const uint32_t* union_bits, float* y) { \
     SUM_STREAM_BODY(sum_stream_of<PRECISION, BATCH>(elements, scales, s, rows, columns, batch, state, records,  \
                                                     layer, layers, union_bits, y);)                             \
@@ -334,6 +347,6 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
   SUM_STREAM(FORMAT, PRECISION, 32)    \
   SUM_STREAM(FORMAT, PRECISION, 64)
 
-SUM_STREAMS(bf16, Precision::kBf16)
+SUM_STREAMS(f16, Precision::kF16)
 SUM_STREAMS(int8, Precision::kInt8)
 SUM_STREAMS(int4, Precision::kInt4)

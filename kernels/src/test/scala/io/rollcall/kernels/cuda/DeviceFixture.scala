@@ -65,8 +65,8 @@ trait DeviceFixture extends BeforeAndAfterEach { this: Suite =>
   def upload(values: Array[Float]): DeviceBuffer =
     upload(values.length * 4)(_.asFloatBuffer().put(values))
 
-  def uploadBf16(values: Array[Float]): DeviceBuffer =
-    upload(values.length * 2)(_.asShortBuffer().put(values.map(DeviceFixture.toBf16)))
+  def uploadF16(values: Array[Float]): DeviceBuffer =
+    upload(values.length * 2)(_.asShortBuffer().put(values.map(DeviceFixture.toF16)))
 
   def uploadInts(values: Array[Int]): DeviceBuffer =
     upload(values.length * 4)(_.asIntBuffer().put(values))
@@ -79,10 +79,10 @@ trait DeviceFixture extends BeforeAndAfterEach { this: Suite =>
     values
   }
 
-  def bf16s(buffer: DeviceBuffer, n: Int): Array[Float] = {
+  def f16s(buffer: DeviceBuffer, n: Int): Array[Float] = {
     val values = new Array[Short](n)
     download(buffer, n * 2).asShortBuffer().get(values)
-    values.map(DeviceFixture.fromBf16)
+    values.map(DeviceFixture.fromF16)
   }
 
   def ints(buffer: DeviceBuffer, n: Int): Array[Int] = {
@@ -115,14 +115,26 @@ object DeviceFixture {
   lazy val context: CudaContext = CudaContext.open(CudaDevice.all().get(0))
   lazy val stream: CudaStream = context.newStream()
 
-  /** Round to nearest even; values must be finite. */
-  def toBf16(value: Float): Short = {
+  /** Round to nearest even, at most 65504; values must be finite. */
+  def toF16(value: Float): Short = {
     val bits = java.lang.Float.floatToRawIntBits(value)
-    ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16).toShort
+    val magnitude = bits & 0x7fffffff
+    val absolute = java.lang.Float.intBitsToFloat(magnitude)
+    val half =
+      if (absolute < 6.1035156e-5f) math.rint(absolute * (1 << 24).toDouble).toInt
+      else math.min(0x7bff, ((magnitude + 0xfff + ((magnitude >>> 13) & 1)) >>> 13) - (112 << 10))
+    (bits >>> 16 & 0x8000 | half).toShort
   }
 
-  def fromBf16(bits: Short): Float = java.lang.Float.intBitsToFloat(bits << 16)
+  def fromF16(bits: Short): Float = {
+    val sign = if (bits < 0) -1f else 1f
+    val exponent = bits >> 10 & 31
+    val mantissa = bits & 1023
+    if (exponent == 31) if (mantissa == 0) sign * Float.PositiveInfinity else Float.NaN
+    else if (exponent == 0) sign * mantissa / (1 << 24)
+    else sign * java.lang.Float.intBitsToFloat(exponent + 112 << 23 | mantissa << 13)
+  }
 
-  /** The value that bf16 keeps. */
-  def rounded(value: Float): Float = fromBf16(toBf16(value))
+  /** The value that f16 keeps. */
+  def rounded(value: Float): Float = fromF16(toF16(value))
 }

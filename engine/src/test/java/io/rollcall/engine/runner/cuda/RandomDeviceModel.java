@@ -42,7 +42,7 @@ final class RandomDeviceModel {
     Random random = new Random(seed);
     ByteBuffer values = Uploads.direct(Short.BYTES * NOISE_ELEMENTS);
     for (int i = 0; i < NOISE_ELEMENTS; i++) {
-      values.putShort(2 * i, bf16((float) (random.nextGaussian() * DEVIATION)));
+      values.putShort(2 * i, f16((float) (random.nextGaussian() * DEVIATION)));
     }
     noise = upload("noise", values);
   }
@@ -87,7 +87,7 @@ final class RandomDeviceModel {
   private DeviceWeights weights() {
     ModelConfig config = layout.config();
     int d = config.hiddenSize();
-    DeviceMatrix embedding = matrix(WeightType.BF16, config.vocabulary(), d);
+    DeviceMatrix embedding = matrix(WeightType.F16, config.vocabulary(), d);
     List<DeviceLayer> layers = new ArrayList<>();
     for (int i = 0; i < config.layers(); i++) {
       layers.add(
@@ -161,7 +161,10 @@ final class RandomDeviceModel {
     }
   }
 
-  private static short bf16(float value) {
-    return (short) (Float.floatToRawIntBits(value) >>> 16);
+  /** Towards zero; weights below f16's normal values become zero. */
+  private static short f16(float value) {
+    int bits = Float.floatToRawIntBits(value);
+    int magnitude = ((bits & 0x7fffffff) >>> 13) - (112 << 10);
+    return (short) (bits >>> 16 & 0x8000 | (magnitude < 1 << 10 ? 0 : magnitude));
   }
 }
