@@ -4,6 +4,7 @@ import java.nio.{ByteBuffer, ByteOrder}
 
 import scala.collection.mutable.ArrayBuffer
 
+import io.rollcall.kernels.Float16
 import org.scalatest.{BeforeAndAfterEach, Suite}
 import org.scalatest.Assertions.{assert, cancel, fail}
 
@@ -115,25 +116,10 @@ object DeviceFixture {
   lazy val context: CudaContext = CudaContext.open(CudaDevice.all().get(0))
   lazy val stream: CudaStream = context.newStream()
 
-  /** Round to nearest even, at most 65504; values must be finite. */
-  def toF16(value: Float): Short = {
-    val bits = java.lang.Float.floatToRawIntBits(value)
-    val magnitude = bits & 0x7fffffff
-    val absolute = java.lang.Float.intBitsToFloat(magnitude)
-    val half =
-      if (absolute < 6.1035156e-5f) math.rint(absolute * (1 << 24).toDouble).toInt
-      else math.min(0x7bff, ((magnitude + 0xfff + ((magnitude >>> 13) & 1)) >>> 13) - (112 << 10))
-    (bits >>> 16 & 0x8000 | half).toShort
-  }
+  /** The nearest f16, at most 65504 as on the device; values must be finite. */
+  def toF16(value: Float): Short = Float16.fromFloat(math.max(-65504f, math.min(65504f, value))).toShort
 
-  def fromF16(bits: Short): Float = {
-    val sign = if (bits < 0) -1f else 1f
-    val exponent = bits >> 10 & 31
-    val mantissa = bits & 1023
-    if (exponent == 31) if (mantissa == 0) sign * Float.PositiveInfinity else Float.NaN
-    else if (exponent == 0) sign * mantissa / (1 << 24)
-    else sign * java.lang.Float.intBitsToFloat(exponent + 112 << 23 | mantissa << 13)
-  }
+  def fromF16(bits: Short): Float = Float16.toFloat(bits)
 
   /** The value that f16 keeps. */
   def rounded(value: Float): Float = fromF16(toF16(value))

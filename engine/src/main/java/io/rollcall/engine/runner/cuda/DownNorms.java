@@ -1,5 +1,6 @@
 package io.rollcall.engine.runner.cuda;
 
+import io.rollcall.kernels.Float16;
 import io.rollcall.kernels.WeightType;
 import io.rollcall.kernels.cuda.CudaContext;
 import io.rollcall.kernels.cuda.CudaStream;
@@ -60,7 +61,7 @@ final class DownNorms {
       elements.get(r * row.length, row);
       double squares = 0;
       for (short bits : row) {
-        float value = Float.intBitsToFloat(bits << 16);
+        float value = Float16.toFloat(bits);
         squares += (double) value * value;
       }
       norms[r] = (float) Math.sqrt(squares);

@@ -7,6 +7,7 @@ import io.rollcall.engine.model.Rope;
 import io.rollcall.engine.text.PromptTemplate;
 import io.rollcall.engine.text.TextTokenizer;
 import io.rollcall.kernels.Activation;
+import io.rollcall.kernels.Float16;
 import io.rollcall.kernels.WeightType;
 import io.rollcall.kernels.cuda.CudaContext;
 import io.rollcall.kernels.cuda.CudaDevice;
@@ -42,7 +43,7 @@ final class RandomDeviceModel {
     Random random = new Random(seed);
     ByteBuffer values = Uploads.direct(Short.BYTES * NOISE_ELEMENTS);
     for (int i = 0; i < NOISE_ELEMENTS; i++) {
-      values.putShort(2 * i, f16((float) (random.nextGaussian() * DEVIATION)));
+      values.putShort(2 * i, (short) Float16.fromFloat((float) (random.nextGaussian() * DEVIATION)));
     }
     noise = upload("noise", values);
   }
@@ -159,12 +160,5 @@ final class RandomDeviceModel {
     for (long at = 0; at < to.bytes(); at += from.bytes()) {
       stream.copy(to, at, from, 0, Math.min(from.bytes(), to.bytes() - at));
     }
-  }
-
-  /** Towards zero; weights below f16's normal values become zero. */
-  private static short f16(float value) {
-    int bits = Float.floatToRawIntBits(value);
-    int magnitude = ((bits & 0x7fffffff) >>> 13) - (112 << 10);
-    return (short) (bits >>> 16 & 0x8000 | (magnitude < 1 << 10 ? 0 : magnitude));
   }
 }
