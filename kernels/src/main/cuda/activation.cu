@@ -1,4 +1,4 @@
-// Prefill's activation, s = act(g) * u, of the joined gate and up product.
+// Prefill's activation, s = act(g) * u, of the joined gate and up product, times kNeuronScale.
 //
 // Shapes: in f16 [n x 2f], a row holds f gate values, then f up values; out f16 [n x f]. f is a
 // multiple of 8. Bytes: 6f a row. Arithmetic in f32, rounded once.
@@ -8,7 +8,8 @@
 namespace {
 
 __device__ __forceinline__ uint32_t activated_pair(int kind, uint32_t gate, uint32_t up) {
-  return pack_f16(activate(kind, low_f16(gate)) * low_f16(up), activate(kind, high_f16(gate)) * high_f16(up));
+  const float2 g = unpack_f16(gate), u = unpack_f16(up);
+  return pack_f16(activate(kind, g.x) * u.x * kNeuronScale, activate(kind, g.y) * u.y * kNeuronScale);
 }
 
 }  // namespace

@@ -1,32 +1,43 @@
-// What every kernel file shares: bf16, asynchronous copies, tensor-core fragments, programmatic
+// What every kernel file shares: f16, asynchronous copies, tensor-core fragments, programmatic
 // dependent launch, reductions. Instructions newer than sm_80 are guarded where they stand.
 #pragma once
 
 #include <cstdint>
-#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-typedef __nv_bfloat16 bf16;
+typedef __half f16;
 
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-// ---- bf16 ----------------------------------------------------------------------------------------
+// ---- f16 -----------------------------------------------------------------------------------------
 
-__device__ __forceinline__ float to_float(bf16 value) { return __bfloat162float(value); }
+// Activations and 16-bit weights are f16: eleven bits of a value where bf16 has eight, at the same bytes.
+// What a sparse feed-forward sums over, s = act(g) u, is not bounded by a norm and is kept as s times
+// kNeuronScale, so that 4e6 is its largest.
+constexpr float kNeuronScale = 1.0f / 64;
 
-// Round to nearest even, as the CPU does.
-__device__ __forceinline__ bf16 to_bf16(float value) { return __float2bfloat16_rn(value); }
+__device__ __forceinline__ float to_float(f16 value) { return __half2float(value); }
 
-// The two halves of a word that holds two bf16 (low half first): a shift and a mask, no conversion.
-__device__ __forceinline__ float low_bf16(uint32_t pair) { return __uint_as_float(pair << 16); }
-__device__ __forceinline__ float high_bf16(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
-__device__ __forceinline__ float2 unpack_bf16(uint32_t pair) { return make_float2(low_bf16(pair), high_bf16(pair)); }
-
-__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&pair);
+// Two values in the halves of a word, low half first; to nearest even, beyond 65504 that value.
+__device__ __forceinline__ uint32_t pack_f16(float low, float high) {
+  uint32_t pair;
+  asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
 }
+
+__device__ __forceinline__ f16 to_f16(float value) {
+  return __ushort_as_half(static_cast<unsigned short>(pack_f16(value, 0.0f)));
+}
+
+// s of a neuron, as kept.
+__device__ __forceinline__ f16 to_neuron(float s) { return to_f16(s * kNeuronScale); }
+
+__device__ __forceinline__ float2 unpack_f16(uint32_t pair) {
+  return __half22float2(*reinterpret_cast<const __half2*>(&pair));
+}
+__device__ __forceinline__ float low_f16(uint32_t pair) { return unpack_f16(pair).x; }
+__device__ __forceinline__ float high_f16(uint32_t pair) { return unpack_f16(pair).y; }
 
 __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
@@ -96,13 +107,13 @@ __device__ __forceinline__ void load_matrix2_transposed(uint32_t (&r)[2], const 
                : "=r"(r[0]), "=r"(r[1]) : "r"(shared_address(shared_row)) : "memory");
 }
 
-// d[16 x 8] += a[16 x 16] b[16 x 8], bf16 in, f32 sums. With g = lane / 4 and t = lane % 4:
+// d[16 x 8] += a[16 x 16] b[16 x 8], f16 in, f32 sums. With g = lane / 4 and t = lane % 4:
 //   a[0]: row g,     columns 2t, 2t+1      b[0]: rows 2t, 2t+1,   column g
 //   a[1]: row g + 8, columns 2t, 2t+1      b[1]: rows 2t+8, 2t+9, column g
 //   a[2]: row g,     columns 2t+8, 2t+9    d[0], d[1]: row g,     columns 2t, 2t+1
 //   a[3]: row g + 8, columns 2t+8, 2t+9    d[2], d[3]: row g + 8, columns 2t, 2t+1
 __device__ __forceinline__ void multiply_16x8x16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
                "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
                : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));

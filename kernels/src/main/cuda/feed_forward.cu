@@ -158,7 +158,7 @@ __device__ void gathered_of(const void* elements, const uint16_t* scales, const 
       const bool used = (active >> (b + h) & 1) && (!own || calls.called(of, scale, threshold));
       s[h] = used ? (activation == kNoActivation ? product_sum : activate(activation, product_sum)) * of : 0;
     }
-    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(row) * kBatch + b) = pack_f16(s[0], s[1]);
+    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(row) * kBatch + b) = pack_f16(s[0] * kNeuronScale, s[1] * kNeuronScale);
   }
 }
 
@@ -206,7 +206,7 @@ __device__ void gate_up_of(const void* elements, const uint16_t* scales, const f
       }
       s[h] = used ? activate(activation, *gate) * gate[kNeurons * Tile::kOutStride] : 0;
     }
-    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(list[r]) * kBatch + b) = pack_f16(s[0], s[1]);
+    *reinterpret_cast<uint32_t*>(coefficients + static_cast<size_t>(list[r]) * kBatch + b) = pack_f16(s[0] * kNeuronScale, s[1] * kNeuronScale);
   }
 }
 

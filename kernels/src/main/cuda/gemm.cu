@@ -1,6 +1,6 @@
 // Dense products of many rows, for a node without cuBLAS:
 //
-//   gemm_nt:  C[m x n] = A[m x k] B[n x k]^T (+ C)      gemm_nn:  C[m x n] = A[m x k] B[k x n] (+ C)
+//   gemm_nt:  C[m x n] = alpha A[m x k] B[n x k]^T (+ C)      gemm_nn:  C[m x n] = alpha A[m x k] B[k x n] (+ C)
 //
 // f16 in, f32 sums, C f32 or f16, all row-major with a leading dimension each. Any m >= 1; n and k are
 // multiples of 64; rows begin on 16 bytes.
@@ -30,6 +30,7 @@ struct Product {
   void* c;
   int lda, ldb, ldc;
   int m, n, k;
+  float alpha;
 };
 
 // Where piece `piece` of row `row` lies in a tile of rows of 32 elements. Two rows fill the 32 banks.
@@ -171,7 +172,9 @@ __device__ __forceinline__ void multiply(const Product& p, bool add) {
       if (row >= p.m) continue;
       Out* to = c + static_cast<long long>(row) * p.ldc;
 #pragma unroll
-      for (int j = 0; j < 8; j++) store_pair(to + 8 * j, sums[i][j][2 * half], sums[i][j][2 * half + 1], add);
+      for (int j = 0; j < 8; j++) {
+        store_pair(to + 8 * j, p.alpha * sums[i][j][2 * half], p.alpha * sums[i][j][2 * half + 1], add);
+      }
     }
   }
 }
@@ -181,8 +184,9 @@ __device__ __forceinline__ void multiply(const Product& p, bool add) {
 // Grid: tiles of m times tiles of n, rounded up; 128 threads; 64 KB of shared memory.
 #define GEMM_KERNEL(NAME, TRANSPOSED, OUT)                                                                        \
   extern "C" __global__ void __launch_bounds__(kThreads, 2) gemm_##NAME(                                          \
-      const f16* a, int lda, const f16* b, int ldb, OUT* c, int ldc, int m, int n, int k, int add) {            \
-    multiply<TRANSPOSED, OUT>(Product{a, b, c, lda, ldb, ldc, m, n, k}, add != 0);                                \
+      const f16* a, int lda, const f16* b, int ldb, OUT* c, int ldc, int m, int n, int k, float alpha,           \
+      int add) {                                                                                                  \
+    multiply<TRANSPOSED, OUT>(Product{a, b, c, lda, ldb, ldc, m, n, k, alpha}, add != 0);                         \
   }
 
 GEMM_KERNEL(nt_f32, true, float)

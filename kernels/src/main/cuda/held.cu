@@ -90,7 +90,7 @@ __device__ void held_gate_up_of(const char* elements, const uint16_t* scales, co
     if (r >= 8) return;
     const bool used = b < batch && state->active[b];
     const float s = used ? activate(activation, stream.total(r, b)) * stream.total(r + 8, b) : 0;
-    coefficients[static_cast<size_t>(tile_of(own) * 8 + r) * kBatch + b] = to_f16(s);
+    coefficients[static_cast<size_t>(tile_of(own) * 8 + r) * kBatch + b] = to_neuron(s);
   });
 }
 
@@ -160,7 +160,7 @@ struct HeldUnion {
         const float other = kind == Second::kBoth ? stream.total(r + 8, b) : 0;
         const bool used = (active >> b & 1) && (!own || calls.called(score, calls.scale(row), threshold));
         const float s = used ? coefficient(kind, activation, stream.total(r, b), other, score) : 0;
-        coefficients[static_cast<size_t>(row) * kBatch + b] = to_f16(s);
+        coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(s);
       }
     }
     if (threadIdx.x == 0 && count != 0) atomicAdd(calls.record(), count);

@@ -8,6 +8,7 @@
 //
 // A thread takes eight neighbours of a row, four threads a group. Rows are contiguous and columns a
 // multiple of 64, so the matrix is one run of groups and its shape does not matter here.
+#include "bf16.cuh"
 #include "common.cuh"
 
 namespace {
@@ -98,9 +99,9 @@ QUANTISE_KERNELS(bf16, bf16)
 QUANTISE_KERNELS(f16, __half)
 QUANTISE_KERNELS(f32, float)
 
-// out bf16, q * scale rounded once. Grid as above, over the rows wanted: the caller moves the pointers.
+// out f16, q * scale rounded once. Grid as above, over the rows wanted: the caller moves the pointers.
 extern "C" __global__ void __launch_bounds__(256) dequantise_int8(
-    const uint2* elements, const __half* scales, bf16* out, long long eights) {
+    const uint2* elements, const __half* scales, f16* out, long long eights) {
   depend_release();
   depend_wait();
   const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -108,14 +109,14 @@ extern "C" __global__ void __launch_bounds__(256) dequantise_int8(
   const uint2 v = elements[i];
   const float scale = __half2float(scales[i / 4]);
   reinterpret_cast<uint4*>(out)[i] =
-      make_uint4(pack_bf16(signed_byte(v.x, 0) * scale, signed_byte(v.x, 2) * scale),
-                 pack_bf16(signed_byte(v.x, 1) * scale, signed_byte(v.x, 3) * scale),
-                 pack_bf16(signed_byte(v.y, 0) * scale, signed_byte(v.y, 2) * scale),
-                 pack_bf16(signed_byte(v.y, 1) * scale, signed_byte(v.y, 3) * scale));
+      make_uint4(pack_f16(signed_byte(v.x, 0) * scale, signed_byte(v.x, 2) * scale),
+                 pack_f16(signed_byte(v.x, 1) * scale, signed_byte(v.x, 3) * scale),
+                 pack_f16(signed_byte(v.y, 0) * scale, signed_byte(v.y, 2) * scale),
+                 pack_f16(signed_byte(v.y, 1) * scale, signed_byte(v.y, 3) * scale));
 }
 
 extern "C" __global__ void __launch_bounds__(256) dequantise_int4(
-    const uint32_t* elements, const __half* scales, bf16* out, long long eights) {
+    const uint32_t* elements, const __half* scales, f16* out, long long eights) {
   depend_release();
   depend_wait();
   const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -128,5 +129,5 @@ extern "C" __global__ void __launch_bounds__(256) dequantise_int4(
     w[e] = static_cast<float>(static_cast<int>(word >> (4 * nibble_of(e)) & 15) - 8) * scale;
   }
   reinterpret_cast<uint4*>(out)[i] =
-      make_uint4(pack_bf16(w[0], w[1]), pack_bf16(w[2], w[3]), pack_bf16(w[4], w[5]), pack_bf16(w[6], w[7]));
+      make_uint4(pack_f16(w[0], w[1]), pack_f16(w[2], w[3]), pack_f16(w[4], w[5]), pack_f16(w[6], w[7]));
 }

@@ -146,6 +146,6 @@ gather_scores(const float* scores, int rows, int tile, int batch, const StepStat
     const int row = list[i / tile], b = i % tile;
     const float score = scores[static_cast<size_t>(row) * tile + b];
     const bool used = b < batch && state->active[b] && (!own || calls.called(score, calls.scale(row), threshold));
-    coefficients[static_cast<size_t>(row) * tile + b] = to_f16(used ? score : 0);
+    coefficients[static_cast<size_t>(row) * tile + b] = to_neuron(used ? score : 0);
   }
 }

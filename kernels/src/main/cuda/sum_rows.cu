@@ -202,7 +202,7 @@ struct ColumnTile {
 #pragma unroll
         for (int c = 0; c < 4; c++) {
           const int column = first_column + warp * 32 + column_of(i, g + c / 2 * 8), b = 8 * j + 2 * t + c % 2;
-          if (b < batch && column < columns) y[static_cast<size_t>(b) * columns + column] = sums[i][j][c];
+          if (b < batch && column < columns) y[static_cast<size_t>(b) * columns + column] = sums[i][j][c] * (1 / kNeuronScale);
         }
   }
 };

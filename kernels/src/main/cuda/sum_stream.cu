@@ -30,6 +30,8 @@ extern __shared__ __align__(128) char shared[];
 
 namespace {
 
+constexpr uint32_t kF16Of4096 = 0x6c006c00u;
+
 template <Precision kPrecision, int kBatch>
 struct SumStream {
   using Weights = Format<kPrecision>;
@@ -46,6 +48,11 @@ struct SumStream {
   static constexpr int kFit = (kBatch <= 16 ? 96 << 10 : 160 << 10) / kStageBytes;
   static constexpr int kStages = kFit < 8 ? kFit : 8;
   static constexpr int kBatchTiles = kBatch / 8;
+
+  // Small batches scale their neurons and not the weights. Scales are of the order of 1e-3, f16's smallest
+  // values near: 4096 times as much is taken.
+  static constexpr bool kScalesNeurons = kQuantised && kBatchTiles < 4;
+  static constexpr float kSumScale = 1 / kNeuronScale / (kScalesNeurons ? 4096 : 1);
 
   const char* elements;
   const char* scales;
@@ -192,9 +199,9 @@ struct SumStream {
           uint32_t pairs[4];
           pair_ranks(raw[p][2 * h], raw[p][2 * h + 1], g, pairs);
           // of this half's two ranks; both operands are pairs of ranks, and the smaller one is scaled
-          const uint32_t factor = pack_f16(__half2float(__ushort_as_half(scale[p][2 * h])),
-                                            __half2float(__ushort_as_half(scale[p][2 * h + 1])));
-          if constexpr (kBatchTiles < 4) {
+          uint32_t factor = scale[p][2 * h] | static_cast<uint32_t>(scale[p][2 * h + 1]) << 16;
+          if constexpr (kScalesNeurons) {
+            factor = multiply_f16x2(factor, kF16Of4096);
 #pragma unroll
             for (int j = 0; j < kBatchTiles; j++) b[p][j][h] = multiply_f16x2(b[p][j][h], factor);
           } else {
@@ -231,6 +238,12 @@ struct SumStream {
       __syncwarp();
       if (threadIdx.x % kWarp == 0) barrier_arrive(empty + slot.at);
     }
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+#pragma unroll
+      for (int j = 0; j < kBatchTiles; j++)
+#pragma unroll
+        for (int c = 0; c < 4; c++) sums[i][j][c] *= kSumScale;
   }
 
   // y: f32 [batch x columns]

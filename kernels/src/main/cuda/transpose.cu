@@ -1,8 +1,11 @@
 // What a checkpoint's tensor goes through on its way into device memory: transposition of 16-bit
 // elements, and changes of type.
+#include "bf16.cuh"
 #include "common.cuh"
 
 namespace {
+__device__ __forceinline__ float to_float(float value) { return value; }
+
 constexpr int kTile = 64;
 // An odd number of words a row, so that a column is read from 16 banks.
 constexpr int kStride = kTile + 2;
@@ -38,18 +41,19 @@ extern "C" __global__ void __launch_bounds__(256) transpose_halves(
   }
 }
 
-// out[i] = in[i], rounded to nearest even where the type is narrower. Any n, grid-stride.
-#define CONVERT_KERNEL(NAME, IN, OUT, CONVERT)                                                       \
-  extern "C" __global__ void __launch_bounds__(256) convert_##NAME(const IN* in, OUT* out, long long n) { \
-    depend_release();                                                                                \
-    depend_wait();                                                                                   \
-    const long long stride = static_cast<long long>(gridDim.x) * blockDim.x;                         \
-    for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) { \
-      out[i] = CONVERT;                                                                              \
-    }                                                                                                \
+// out[i] = in[i] as f16, rounded to nearest even; sets *beyond where f16 ends before the value does. May be
+// in place. Of bf16 all values from 2^-17 to 65504 are kept exactly, and smaller ones to within 2^-25.
+// Any n, grid-stride.
+#define CONVERT_KERNEL(NAME, IN)                                                                               \
+  extern "C" __global__ void __launch_bounds__(256) convert_##NAME##_to_f16(const IN* in, f16* out, long long n, \
+                                                                            int* beyond) {                     \
+    const long long stride = static_cast<long long>(gridDim.x) * blockDim.x;                                   \
+    for (long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {    \
+      const float value = to_float(in[i]);                                                                     \
+      if (!(fabsf(value) <= 65504.0f)) *beyond = 1;                                                            \
+      out[i] = to_f16(value);                                                                                  \
+    }                                                                                                          \
   }
 
-CONVERT_KERNEL(f32_to_bf16, float, bf16, to_bf16(in[i]))
-CONVERT_KERNEL(f16_to_bf16, __half, bf16, to_bf16(__half2float(in[i])))
-CONVERT_KERNEL(bf16_to_f32, bf16, float, to_float(in[i]))
-CONVERT_KERNEL(f16_to_f32, __half, float, __half2float(in[i]))
+CONVERT_KERNEL(f32, float)
+CONVERT_KERNEL(bf16, bf16)

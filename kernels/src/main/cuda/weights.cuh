@@ -1,7 +1,7 @@
 // How a weight row lies in device memory, and how 128 bytes of it become tensor-core fragments.
-// Rows are contiguous. A `step` is 128 bytes of a row: 64 bf16, 128 int8 or 256 int4 elements.
+// Rows are contiguous. A `step` is 128 bytes of a row: 64 f16, 128 int8 or 256 int4 elements.
 //
-//   bf16  as stored.
+//   f16   in order.
 //   int8  each aligned group of 4 columns in the order e0 e2 e1 e3, so that masks of alternate bytes
 //         give the pairs (e0, e1) and (e2, e3).
 //   int4  32-bit words of 8 columns, nibble j holding e0 e2 e4 e6 e1 e3 e5 e7, value + 8, so that
@@ -12,12 +12,12 @@
 
 #include "common.cuh"
 
-enum class Precision { kBf16, kInt8, kInt4 };
+enum class Precision { kF16, kInt8, kInt4 };
 
 template <Precision kPrecision>
 struct Format {
-  static constexpr int kBits = kPrecision == Precision::kBf16 ? 16 : kPrecision == Precision::kInt8 ? 8 : 4;
-  static constexpr bool kQuantised = kPrecision != Precision::kBf16;
+  static constexpr int kBits = kPrecision == Precision::kF16 ? 16 : kPrecision == Precision::kInt8 ? 8 : 4;
+  static constexpr bool kQuantised = kPrecision != Precision::kF16;
   static constexpr int kStepBytes = 128;
   static constexpr int kStepColumns = kStepBytes * 8 / kBits;
   // f16 scales of a row in a step, in bytes
@@ -33,38 +33,33 @@ struct StreamedMatrix {
   int columns;
 };
 
-constexpr uint32_t kBf16Of128 = 0x43004300u;  // twice 128: its low 7 bits count units
-constexpr uint32_t kBf16Of136 = 0x43084308u;
+constexpr uint32_t kF16Of1024 = 0x64006400u;  // twice 1024: its low 10 bits count units
+constexpr uint32_t kF16Of1152 = 0x64806480u;
+constexpr uint32_t kF16Of1032 = 0x64086408u;
 
-__device__ __forceinline__ uint32_t subtract_bf16x2(uint32_t a, uint32_t b) {
-  const __nv_bfloat162 r = __hsub2(*reinterpret_cast<const __nv_bfloat162*>(&a), *reinterpret_cast<const __nv_bfloat162*>(&b));
+__device__ __forceinline__ uint32_t subtract_f16x2(uint32_t a, uint32_t b) {
+  const __half2 r = __hsub2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
   return *reinterpret_cast<const uint32_t*>(&r);
 }
 
-__device__ __forceinline__ uint32_t multiply_bf16x2(uint32_t a, uint32_t b) {
-  const __nv_bfloat162 r = __hmul2(*reinterpret_cast<const __nv_bfloat162*>(&a), *reinterpret_cast<const __nv_bfloat162*>(&b));
+__device__ __forceinline__ uint32_t multiply_f16x2(uint32_t a, uint32_t b) {
+  const __half2 r = __hmul2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
   return *reinterpret_cast<const uint32_t*>(&r);
 }
 
-// Two stored bf16 weights as operands.
-__device__ __forceinline__ uint32_t bf16_pair(uint32_t raw) { return raw; }
-
-// The bytes at bits 0 to 7 and 16 to 23, two's complement, as bf16: exact. With 128's exponent the
-// low seven bits add to 128 and the sign bit selects what is taken away again, 128 or 256.
+// The bytes at bits 0 to 7 and 16 to 23, two's complement, as f16: exact. With the sign bit flipped a
+// byte is its value + 128, which 1024's low bits take.
 __device__ __forceinline__ uint32_t int8_pair(uint32_t bytes) {
-  return subtract_bf16x2((bytes & 0x007f007fu) | kBf16Of128, (bytes & 0x00800080u) | kBf16Of128);
+  return subtract_f16x2(((bytes & 0x00ff00ffu) ^ 0x00800080u) | kF16Of1024, kF16Of1152);
 }
 
-// The nibbles at bits 0 to 3 and 16 to 19, value + 8, as bf16: exact.
+// The nibbles at bits 0 to 3 and 16 to 19, value + 8, as f16: exact.
 __device__ __forceinline__ uint32_t int4_pair(uint32_t nibbles) {
-  return subtract_bf16x2((nibbles & 0x000f000fu) | kBf16Of128, kBf16Of136);
+  return subtract_f16x2((nibbles & 0x000f000fu) | kF16Of1024, kF16Of1032);
 }
 
-// Twice the same f16 scale, as bf16.
-__device__ __forceinline__ uint32_t scale_pair(uint16_t scale) {
-  const float value = __half2float(__ushort_as_half(scale));
-  return pack_bf16(value, value);
-}
+// Twice the same scale.
+__device__ __forceinline__ uint32_t scale_pair(uint16_t scale) { return scale | static_cast<uint32_t>(scale) << 16; }
 
 // cp.async of 4 bytes, or 4 zero bytes.
 __device__ __forceinline__ void copy_async4_or_zero(void* shared, const void* global, bool valid) {

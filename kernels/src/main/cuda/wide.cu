@@ -117,7 +117,7 @@ __device__ void wide_qkv_of(const StreamedMatrix& matrix, const f16* x, int batc
 
 // The coefficients of a neuron for four sequences.
 __device__ __forceinline__ void store_coefficients(f16* to, const float (&s)[4]) {
-  *reinterpret_cast<uint2*>(to) = make_uint2(pack_f16(s[0], s[1]), pack_f16(s[2], s[3]));
+  *reinterpret_cast<uint2*>(to) = make_uint2(pack_f16(s[0] * kNeuronScale, s[1] * kNeuronScale), pack_f16(s[2] * kNeuronScale, s[3] * kNeuronScale));
 }
 
 template <Precision kPrecision, int kBatch>

@@ -303,11 +303,7 @@ struct WideStream {
     };
     if constexpr (kPrecision == Precision::kF16) {
 #pragma unroll
-      for (int k = 0; k < 4; k++) {
-        load(a[k], 2 * k);
-#pragma unroll
-        for (int r = 0; r < 4; r++) a[k][r] = f16_pair(a[k][r]);
-      }
+      for (int k = 0; k < 4; k++) load(a[k], 2 * k);
     } else if constexpr (kPrecision == Precision::kInt8) {
 #pragma unroll
       for (int h = 0; h < 2; h++) {

@@ -1,7 +1,7 @@
 package io.rollcall.kernels;
 
 /** IEEE 754 half precision by bit arithmetic; the JDK's own conversions begin with JDK 20. */
-final class Float16 {
+public final class Float16 {
   private static final int EXPONENT_SHIFT = 112 << 23; // difference of the two biases, 127 - 15
   private static final int SMALLEST_NORMAL = 0x38800000; // 2^-14 as f32
   private static final int ROUNDS_TO_INFINITY = 0x477ff000; // 65520 as f32
@@ -9,7 +9,7 @@ final class Float16 {
   private Float16() {}
 
   /** The value of the half in the low 16 bits; exact. */
-  static float toFloat(int half) {
+  public static float toFloat(int half) {
     int sign = (half & 0x8000) << 16;
     int magnitude = half & 0x7fff;
     int bits;
@@ -24,7 +24,7 @@ final class Float16 {
   }
 
   /** The nearest half, ties to even, in the low 16 bits; a NaN stays one. */
-  static int fromFloat(float value) {
+  public static int fromFloat(float value) {
     int sign = (Float.floatToRawIntBits(value) >>> 16) & 0x8000;
     int magnitude = Float.floatToRawIntBits(value) & 0x7fffffff;
     if (magnitude > 0x7f800000) {

@@ -8,7 +8,7 @@ import java.util.List;
  * by 1/sqrt(headSize). Everything is enqueued on the stream given and returns at once.
  *
  * <p>qkv rows hold the queries of all heads, then the keys, then the values of the key/value heads:
- * [(heads + 2 kvHeads) x headSize], f32 or bf16. q and out are bf16 [rows x heads x headSize].
+ * [(heads + 2 kvHeads) x headSize], f32 or f16. q and out are f16 [rows x heads x headSize].
  */
 public final class Attention {
   private static final int THREADS = 128;
@@ -90,7 +90,7 @@ public final class Attention {
       CudaStream stream, Rotation rotation, KeyValuePages pages, int layer, DeviceBuffer qkv,
       boolean qkvIsF32, DeviceBuffer positions, DeviceBuffer slots, int rows, DeviceBuffer q) {
     stream.launch(
-        context.kernel(qkvIsF32 ? "rope_write_f32" : "rope_write_bf16"),
+        context.kernel(qkvIsF32 ? "rope_write_f32" : "rope_write_f16"),
         ropeLaunch(rows),
         qkv, positions, slots, rotation.cosines(), rotation.sines(), pages.table(), q,
         pages.keys(layer), pages.values(layer), rows, heads, kvHeads, headSize,
@@ -108,7 +108,7 @@ public final class Attention {
       CudaStream stream, Rotation rotation, KeyValuePages pages, int layer, DeviceBuffer qkv,
       boolean qkvIsF32, DeviceBuffer state, int sequences, DeviceBuffer q) {
     stream.launch(
-        context.kernel(qkvIsF32 ? "rope_write_step_f32" : "rope_write_step_bf16"),
+        context.kernel(qkvIsF32 ? "rope_write_step_f32" : "rope_write_step_f16"),
         ropeLaunch(sequences),
         qkv, state, rotation.cosines(), rotation.sines(), pages.table(), q, pages.keys(layer),
         pages.values(layer), sequences, heads, kvHeads, headSize, pages.shape().maxPages());

@@ -10,7 +10,7 @@ import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 
 /**
- * Dense products of bf16 matrices by the node's own cuBLAS, sums in f32, on one stream. Bound to one
+ * Dense products of f16 matrices by the node's own cuBLAS, sums in f32, on one stream. Bound to one
  * context and used by the stream's thread.
  *
  * <p>cuBLAS has columns contiguous where we have rows: to it our row-major X [r x c] is X^T, [c x r].
@@ -19,7 +19,7 @@ import jcuda.driver.JCudaDriver;
  */
 public final class Cublas implements Gemm {
   private static final int R_32F = 0;
-  private static final int R_16BF = 14;
+  private static final int R_16F = 2;
   private static final int COMPUTE_32F = 68;
   private static final int DEFAULT_ALGORITHM = -1;
   private static final int AS_IT_LIES = 0;
@@ -34,7 +34,6 @@ public final class Cublas implements Gemm {
   private final Function multiply;
   private final long handle;
   private final DeviceBuffer workspace;
-  private final Memory one = new Memory(4);
   private final String version;
   private boolean closed;
 
@@ -43,7 +42,6 @@ public final class Cublas implements Gemm {
     this.stream = stream;
     this.library = library;
     this.multiply = library.getFunction("cublasGemmEx");
-    one.setFloat(0, 1);
     context.use();
     this.workspace = context.allocate("cuBLAS's workspace", WORKSPACE);
     long created = 0;
@@ -98,11 +96,12 @@ public final class Cublas implements Gemm {
       int m,
       int n,
       int k,
+      float alpha,
       float beta) {
     requireRange("A", a, m, k, lda, 2);
     requireRange("B", b, n, k, ldb, 2);
     requireRange("C", c, m, n, ldc, cIsF32 ? 4 : 2);
-    gemm(TRANSPOSED, b, ldb, a, lda, c, ldc, cIsF32, n, m, k, beta);
+    gemm(TRANSPOSED, b, ldb, a, lda, c, ldc, cIsF32, n, m, k, alpha, beta);
   }
 
   @Override
@@ -117,14 +116,15 @@ public final class Cublas implements Gemm {
       int m,
       int n,
       int k,
+      float alpha,
       float beta) {
     requireRange("A", a, m, k, lda, 2);
     requireRange("B", b, k, n, ldb, 2);
     requireRange("C", c, m, n, ldc, cIsF32 ? 4 : 2);
-    gemm(AS_IT_LIES, b, ldb, a, lda, c, ldc, cIsF32, n, m, k, beta);
+    gemm(AS_IT_LIES, b, ldb, a, lda, c, ldc, cIsF32, n, m, k, alpha, beta);
   }
 
-  /** In cuBLAS's terms: C [rows x columns] = op(left) right + beta C, columns contiguous. */
+  /** In cuBLAS's terms: C [rows x columns] = alpha op(left) right + beta C, columns contiguous. */
   private void gemm(
       int leftOperation,
       DeviceBuffer left,
@@ -137,11 +137,12 @@ public final class Cublas implements Gemm {
       int rows,
       int columns,
       int k,
+      float alpha,
       float beta) {
     Object[] arguments = {
-      handle, leftOperation, AS_IT_LIES, rows, columns, k, one,
-      left.address(), R_16BF, leftStride, right.address(), R_16BF, rightStride, scalar(beta),
-      c.address(), cIsF32 ? R_32F : R_16BF, cStride, COMPUTE_32F, DEFAULT_ALGORITHM
+      handle, leftOperation, AS_IT_LIES, rows, columns, k, scalar(alpha),
+      left.address(), R_16F, leftStride, right.address(), R_16F, rightStride, scalar(beta),
+      c.address(), cIsF32 ? R_32F : R_16F, cStride, COMPUTE_32F, DEFAULT_ALGORITHM
     };
     String what = "cublasGemmEx of %d x %d x %d".formatted(columns, rows, k);
     stream.enqueue(

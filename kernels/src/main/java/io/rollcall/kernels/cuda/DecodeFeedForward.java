@@ -32,8 +32,8 @@ public final class DecodeFeedForward implements AutoCloseable {
    * @param gateUp [2f x d]: gate's rows, then up's
    * @param down [f x d], the transposed down projection
    * @param rowScale f32 [f] factors of the scores, or null
-   * @param predictorA [k x d] BF16, or null
-   * @param predictorB [f x k] BF16, or null
+   * @param predictorA [k x d] F16, or null
+   * @param predictorB [f x k] F16, or null
    */
   public record Layer(
       DeviceMatrix gateUp,
@@ -74,7 +74,7 @@ public final class DecodeFeedForward implements AutoCloseable {
    * One step of one layer.
    *
    * @param index of the layer
-   * @param x bf16 [batch x d]
+   * @param x f16 [batch x d]
    * @param state a {@link StepState}
    * @param records int [steps x layers x RECORD_STRIDE], zero before the step; may be null for dense
    * @param y f32 [splits(batch) x batch x d], summands of the output

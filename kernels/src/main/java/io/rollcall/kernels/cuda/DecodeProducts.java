@@ -130,7 +130,7 @@ public final class DecodeProducts implements AutoCloseable {
   /**
    * y[b, r] = W[r] . x[b].
    *
-   * @param x bf16 [batch x columns]
+   * @param x f16 [batch x columns]
    * @param y f32 [batch x rows]
    */
   public void project(
@@ -172,8 +172,8 @@ public final class DecodeProducts implements AutoCloseable {
   /**
    * The same, rounded: a predictor's first factor.
    *
-   * @param weights BF16
-   * @param y bf16 [batch x rows]
+   * @param weights F16
+   * @param y f16 [batch x rows]
    */
   public void hidden(
       CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, DeviceBuffer y) {
@@ -205,9 +205,9 @@ public final class DecodeProducts implements AutoCloseable {
    * @param cosines f32 [context x headSize / 2]
    * @param sines likewise
    * @param pageTable int [slots x mostPages]
-   * @param keys the layer's pages, bf16 [pages x kvHeads x 64 x headSize]
+   * @param keys the layer's pages, f16 [pages x kvHeads x 64 x headSize]
    * @param values likewise
-   * @param queries bf16 [batch x heads * headSize]
+   * @param queries f16 [batch x heads * headSize]
    */
   public record Heads(
       int heads,
@@ -226,7 +226,7 @@ public final class DecodeProducts implements AutoCloseable {
    * pages; inactive sequences write nothing.
    *
    * @param weights [(heads + 2 kvHeads) headSize x d]: queries, then keys, then values
-   * @param x bf16 [batch x d]
+   * @param x f16 [batch x d]
    * @param state a {@link StepState}
    */
   public void queryKeyValue(

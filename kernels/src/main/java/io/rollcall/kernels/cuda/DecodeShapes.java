@@ -102,7 +102,7 @@ final class DecodeShapes {
   static String kernel(String name, WeightType type, int tile) {
     return name
         + switch (type) {
-          case BF16 -> "_bf16_n";
+          case F16 -> "_f16_n";
           case INT8 -> "_int8_n";
           case INT4 -> "_int4_n";
           default -> throw new IllegalArgumentException("no device kernels for " + type);
@@ -116,7 +116,7 @@ final class DecodeShapes {
 
   private static int bits(WeightType type) {
     return switch (type) {
-      case BF16 -> 16;
+      case F16 -> 16;
       case INT8 -> 8;
       case INT4 -> 4;
       default -> throw new IllegalArgumentException("no device kernels for " + type);

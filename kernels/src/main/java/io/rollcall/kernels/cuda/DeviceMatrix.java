@@ -6,7 +6,7 @@ import io.rollcall.kernels.WeightType;
  * A matrix of weights [rows x columns] in device memory, each row contiguous and unpadded.
  *
  * <ul>
- *   <li>BF16: as stored.
+ *   <li>F16: in order.
  *   <li>INT8: [rows][columns] signed bytes; each aligned group of four columns is stored in the order
  *       e0, e2, e1, e3.
  *   <li>INT4: a 32-bit word for eight columns; nibble j, the lowest first, holds element e0, e2, e4,
@@ -16,9 +16,9 @@ import io.rollcall.kernels.WeightType;
  * Both orders let a shift and a mask give two neighbours in the halves of one register. Scales of the
  * quantised types are f16, [rows][columns / 32].
  *
- * @param type BF16, INT8 or INT4
+ * @param type F16, INT8 or INT4
  * @param columns a multiple of 64
- * @param scales null for BF16
+ * @param scales null for F16
  */
 public record DeviceMatrix(
     WeightType type, int rows, int columns, DeviceBuffer elements, DeviceBuffer scales) {
@@ -29,7 +29,7 @@ public record DeviceMatrix(
           "a device matrix needs rows and columns that are a multiple of 64, not " + rows + " x "
               + columns);
     }
-    if (type != WeightType.BF16 && !type.quantised()) {
+    if (type != WeightType.F16 && !type.quantised()) {
       throw new IllegalArgumentException("no device matrix of " + type);
     }
     require("elements", elements, elementBytes(type, rows, columns));
@@ -49,7 +49,7 @@ public record DeviceMatrix(
     return type.bytes((long) rows * columns) - scaleBytes(type, rows, columns);
   }
 
-  /** Bytes of the scales of such a matrix; 0 for BF16. */
+  /** Bytes of the scales of such a matrix; 0 for F16. */
   public static long scaleBytes(WeightType type, int rows, int columns) {
     return type.quantised() ? 2L * rows * (columns / WeightType.GROUP) : 0;
   }

@@ -6,12 +6,15 @@ import java.util.Locale;
 
 /**
  * Normalisation, embedding, prefill's activation, and what tensors need on their way to the device.
- * Buffers are device memory, matrices row-major; hidden is the f32 residual stream, x the bf16 input of
+ * Buffers are device memory, matrices row-major; hidden is the f32 residual stream, x the f16 input of
  * a product. Work is put on the stream given.
  */
 public final class Elementwise {
   private static final int MAX_WIDTH = 16384;
   private static final int THREADS = 256;
+  /** What s = act(g) u is kept times, in f16, between the products of a feed-forward. */
+  public static final float NEURON_SCALE = 1 / 64f;
+
   private static final int TILE = 64;
 
   private final CudaContext context;
@@ -90,7 +93,7 @@ public final class Elementwise {
    * The first kernel of a decode step: hidden[b] = table[token of sequence b], x = norm(hidden).
    *
    * @param state a {@link StepState}
-   * @param table bf16 [vocabulary x width]
+   * @param table f16 [vocabulary x width]
    */
   public void embedStep(
       CudaStream stream, DeviceBuffer state, DeviceBuffer table, DeviceBuffer hidden, Norm norm,
@@ -117,8 +120,8 @@ public final class Elementwise {
   /**
    * out = act(gate) * up.
    *
-   * @param gateUp bf16 [rows x 2 neurons]: a row's gate values, then its up values
-   * @param out bf16 [rows x neurons]
+   * @param gateUp f16 [rows x 2 neurons]: a row's gate values, then its up values
+   * @param out f16 [rows x neurons], times {@link #NEURON_SCALE}
    * @param neurons a multiple of 8
    */
   public void activateAndMultiply(
@@ -155,25 +158,23 @@ public final class Elementwise {
   }
 
   /**
-   * out = in at another type, rounded to the nearest.
+   * out = in as f16, rounded to the nearest; may be in place where elements are as wide.
    *
-   * @param from F32 or F16 to BF16; BF16 or F16 to F32
+   * @param from F32 or BF16
    * @param n elements
+   * @param beyond int [1], set to 1 where a value is beyond 65504, f16's largest, or no number
    */
-  public void convert(
-      CudaStream stream, WeightType from, DeviceBuffer in, WeightType to, DeviceBuffer out,
-      long n) {
-    boolean known =
-        !from.quantised()
-            && from != to
-            && (to == WeightType.F32 || to == WeightType.BF16);
-    if (!known) {
-      throw new IllegalArgumentException("no conversion of " + from + " to " + to + " on the device");
+  public void toF16(
+      CudaStream stream, WeightType from, DeviceBuffer in, DeviceBuffer out, long n,
+      DeviceBuffer beyond) {
+    if (from != WeightType.F32 && from != WeightType.BF16) {
+      throw new IllegalArgumentException("no conversion of " + from + " to F16 on the device");
     }
     if (n > 0) {
-      String name = "convert_" + lower(from) + "_to_" + lower(to);
       int blocks = Math.min(blocks((n + 7) / 8), 1 << 16);
-      stream.launch(context.kernel(name), Launch.of(blocks, THREADS), in, out, n);
+      stream.launch(
+          context.kernel("convert_" + lower(from) + "_to_f16"), Launch.of(blocks, THREADS),
+          in, out, n, beyond);
     }
   }
 

@@ -1,7 +1,7 @@
 package io.rollcall.kernels.cuda;
 
 /**
- * Dense products of many rows, row-major, bf16 inputs, sums in f32. Work is put on the stream that
+ * Dense products of many rows, row-major, f16 inputs, sums in f32. Work is put on the stream that
  * the instance was made with.
  *
  * <p>Leading dimensions count elements from a row to the next. C is overwritten where beta is 0 and
@@ -13,11 +13,11 @@ public interface Gemm extends AutoCloseable {
   String version();
 
   /**
-   * C[m x n] = A[m x k] B[n x k]^T + beta C.
+   * C[m x n] = alpha A[m x k] B[n x k]^T + beta C.
    *
-   * @param a bf16
-   * @param b bf16
-   * @param cIsF32 whether C is f32, else bf16
+   * @param a f16
+   * @param b f16
+   * @param cIsF32 whether C is f32, else f16
    * @param m at least 1
    * @param n a multiple of 64
    * @param k likewise
@@ -25,25 +25,25 @@ public interface Gemm extends AutoCloseable {
    */
   void multiplyTransposed(
       DeviceBuffer a, int lda, DeviceBuffer b, int ldb, DeviceBuffer c, int ldc, boolean cIsF32,
-      int m, int n, int k, float beta);
+      int m, int n, int k, float alpha, float beta);
 
-  /** C[m x n] = A[m x k] B[k x n] + beta C; arguments as above. */
+  /** C[m x n] = alpha A[m x k] B[k x n] + beta C; arguments as above. */
   void multiply(
       DeviceBuffer a, int lda, DeviceBuffer b, int ldb, DeviceBuffer c, int ldc, boolean cIsF32,
-      int m, int n, int k, float beta);
+      int m, int n, int k, float alpha, float beta);
 
-  /** The same over contiguous matrices. */
+  /** The same over contiguous matrices, alpha 1. */
   default void multiplyTransposed(
       DeviceBuffer a, DeviceBuffer b, DeviceBuffer c, boolean cIsF32, int m, int n, int k,
       float beta) {
-    multiplyTransposed(a, k, b, k, c, n, cIsF32, m, n, k, beta);
+    multiplyTransposed(a, k, b, k, c, n, cIsF32, m, n, k, 1, beta);
   }
 
-  /** The same over contiguous matrices. */
+  /** The same over contiguous matrices, alpha 1. */
   default void multiply(
       DeviceBuffer a, DeviceBuffer b, DeviceBuffer c, boolean cIsF32, int m, int n, int k,
       float beta) {
-    multiply(a, k, b, n, c, n, cIsF32, m, n, k, beta);
+    multiply(a, k, b, n, c, n, cIsF32, m, n, k, 1, beta);
   }
 
   @Override

@@ -8,7 +8,7 @@ import java.nio.IntBuffer;
  * The pool of keys and values of all layers, in pages of {@link #PAGE_POSITIONS} positions that
  * sequences take as they grow and give back when they end. Its size never changes.
  *
- * <p>On the device: for each layer, keys bf16 [pages x kvHeads x 64 x headSize] and values likewise;
+ * <p>On the device: for each layer, keys f16 [pages x kvHeads x 64 x headSize] and values likewise;
  * one table for all layers, int32 [slots x maxPages]. Page numbers reach the device with {@link
  * #flush}. Used by one thread at a time.
  */
@@ -149,7 +149,7 @@ public final class KeyValuePages implements AutoCloseable {
         });
   }
 
-  /** Keys of one layer, bf16 [pages x kvHeads x 64 x headSize]. */
+  /** Keys of one layer, f16 [pages x kvHeads x 64 x headSize]. */
   public DeviceBuffer keys(int layer) {
     return part(2 * checked(layer));
   }

@@ -3,7 +3,7 @@ package io.rollcall.kernels.cuda;
 import io.rollcall.kernels.WeightType;
 
 /**
- * Weights to INT8 or INT4 on the device, and back to bf16 for products of many rows. The values are bit
+ * Weights to INT8 or INT4 on the device, and back to f16 for products of many rows. The values are bit
  * for bit those of {@link io.rollcall.kernels.WeightMatrix#quantise}. Work is put on the stream given.
  */
 public final class Quantiser {
@@ -37,7 +37,7 @@ public final class Quantiser {
    * Unpacks a quantised matrix; {@link DeviceMatrix#rowRange} for a part of one.
    *
    * @param from INT8 or INT4
-   * @param out bf16 [from.rows x from.columns]
+   * @param out f16 [from.rows x from.columns]
    */
   public void dequantise(CudaStream stream, DeviceMatrix from, DeviceBuffer out) {
     if (!from.type().quantised()) {

@@ -25,20 +25,20 @@ public final class TensorCoreGemm implements Gemm {
   @Override
   public void multiplyTransposed(
       DeviceBuffer a, int lda, DeviceBuffer b, int ldb, DeviceBuffer c, int ldc, boolean cIsF32,
-      int m, int n, int k, float beta) {
-    launch("gemm_nt_", a, lda, b, ldb, c, ldc, cIsF32, m, n, k, beta);
+      int m, int n, int k, float alpha, float beta) {
+    launch("gemm_nt_", a, lda, b, ldb, c, ldc, cIsF32, m, n, k, alpha, beta);
   }
 
   @Override
   public void multiply(
       DeviceBuffer a, int lda, DeviceBuffer b, int ldb, DeviceBuffer c, int ldc, boolean cIsF32,
-      int m, int n, int k, float beta) {
-    launch("gemm_nn_", a, lda, b, ldb, c, ldc, cIsF32, m, n, k, beta);
+      int m, int n, int k, float alpha, float beta) {
+    launch("gemm_nn_", a, lda, b, ldb, c, ldc, cIsF32, m, n, k, alpha, beta);
   }
 
   private void launch(
       String kernel, DeviceBuffer a, int lda, DeviceBuffer b, int ldb, DeviceBuffer c, int ldc,
-      boolean cIsF32, int m, int n, int k, float beta) {
+      boolean cIsF32, int m, int n, int k, float alpha, float beta) {
     if (m < 1 || n < 64 || k < 64 || n % 64 != 0 || k % 64 != 0) {
       throw new IllegalArgumentException(
           "a product of m " + m + ", n " + n + ", k " + k + ": m must be positive, n and k multiples of 64");
@@ -53,9 +53,9 @@ public final class TensorCoreGemm implements Gemm {
     }
     int blocks = Math.multiplyExact((m + TILE - 1) / TILE, (n + TILE - 1) / TILE);
     stream.launch(
-        context.kernel(kernel + (cIsF32 ? "f32" : "bf16")),
+        context.kernel(kernel + (cIsF32 ? "f32" : "f16")),
         Launch.of(blocks, THREADS).withShared(SHARED_BYTES).withOverlap(),
-        a, lda, b, ldb, c, ldc, m, n, k, (int) beta);
+        a, lda, b, ldb, c, ldc, m, n, k, alpha, (int) beta);
   }
 
   @Override

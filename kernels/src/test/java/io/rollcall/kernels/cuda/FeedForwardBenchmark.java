@@ -21,7 +21,7 @@ import java.util.Random;
  * are set from the scores themselves, so that the union has the density that a line names.
  *
  * <p>Prints a JSON line a point. {@code bin/gpu-check --only feed-forward} runs it; arguments:
- * {@code [weights=bf16,int8,int4] [batches=1,2,4,…] [densities=0.1,…] [methods=…] [d=4096] [f=14336]}.
+ * {@code [weights=f16,int8,int4] [batches=1,2,4,…] [densities=0.1,…] [methods=…] [d=4096] [f=14336]}.
  */
 public final class FeedForwardBenchmark {
   private static final int SETS = 4;
@@ -51,7 +51,7 @@ public final class FeedForwardBenchmark {
         "{\"part\": \"device\", \"device\": \"%s\", \"copy_terabytes_per_s\": %.3f, \"cublas\": \"%s\"}%n",
         benchmark.context.device().name(), benchmark.bytesPerMicro / 1e6,
         benchmark.cublas.map(Cublas::version).orElse("none"));
-    for (String weights : options.list("weights", "bf16,int8,int4")) {
+    for (String weights : options.list("weights", "f16,int8,int4")) {
       benchmark.run(
           WeightType.valueOf(weights.toUpperCase(Locale.ROOT)),
           options.list("methods", "dense,m-countdown,d-countdown"),
@@ -69,10 +69,10 @@ public final class FeedForwardBenchmark {
       layers[set] =
           new Layer(
               matrix(type, 2 * f, d, scaleNoise), matrix(type, f, d, scaleNoise), null,
-              matrix(WeightType.BF16, RANK, d, scaleNoise), matrix(WeightType.BF16, f, RANK, scaleNoise));
+              matrix(WeightType.F16, RANK, d, scaleNoise), matrix(WeightType.F16, f, RANK, scaleNoise));
     }
     for (int batch : batches) {
-      double rival = type == WeightType.BF16 ? cublasMicros(layers, batch) : Double.NaN;
+      double rival = type == WeightType.F16 ? cublasMicros(layers, batch) : Double.NaN;
       try (DecodeProducts products = new DecodeProducts(context, 2 * f, batch);
           DecodeFeedForward feedForward =
               new DecodeFeedForward(context, products, d, f, Activation.SILU, batch)) {
@@ -106,7 +106,7 @@ public final class FeedForwardBenchmark {
     return Double.isNaN(value) ? "null" : String.format(Locale.ROOT, "%.3f", value);
   }
 
-  /** Feed-forward bytes by the method's formula; a predictor is bf16. */
+  /** Feed-forward bytes by the method's formula; a predictor is f16. */
   private double bytes(WeightType type, String method, double density) {
     double row = type.bytes(d);
     long rows = Math.round(density * f);

@@ -52,7 +52,7 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
 
     def store(): Unit = {
       def copy(to: DeviceBuffer, from: Array[Float]): Unit =
-        stream.copy(to, 0, uploadBf16(from), 0, from.length * 2L)
+        stream.copy(to, 0, uploadF16(from), 0, from.length * 2L)
       copy(pages.keys(layer), keys)
       copy(pages.values(layer), values)
     }
@@ -96,19 +96,19 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
 
     /** One decode step; a sequence is a slot and its position, or inactive. */
     def decode(q: Array[Float], sequences: Seq[Option[(Int, Int)]]): Array[Float] = {
-      val out = uploadBf16(Array.fill(q.length)(Float.NaN))
+      val out = uploadF16(Array.fill(q.length)(Float.NaN))
       attention.decode(
-        stream, pages, layer, uploadState(sequences), sequences.size, uploadBf16(q), out, scratch)
-      bf16s(out, q.length)
+        stream, pages, layer, uploadState(sequences), sequences.size, uploadF16(q), out, scratch)
+      f16s(out, q.length)
     }
 
     def prefill(q: Array[Float], spans: Seq[Span], rowsOfTile: Int): Array[Float] = {
       val tiles = PrefillTiles.cut(spans.asJava, heads / kvHeads, rowsOfTile)
       val list = ByteBuffer.allocate(tiles.bytes).order(ByteOrder.LITTLE_ENDIAN)
       tiles.write(list)
-      val out = uploadBf16(Array.fill(q.length)(-7f))
-      attention.prefill(stream, pages, layer, tiles, uploadBytes(list.array), uploadBf16(q), out)
-      bf16s(out, q.length)
+      val out = uploadF16(Array.fill(q.length)(-7f))
+      attention.prefill(stream, pages, layer, tiles, uploadBytes(list.array), uploadF16(q), out)
+      f16s(out, q.length)
     }
 
     def queries(rows: Int): Array[Float] = Array.fill(rows * heads * headSize)(gaussian(random))
@@ -295,7 +295,7 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
   }
 
   for (isF32 <- Seq(true, false); size <- Seq(64, 128)) {
-    val input = if (isF32) "f32" else "bf16"
+    val input = if (isF32) "f32" else "f16"
     test(s"rows are rotated and stored where their positions lie: $input, heads of $size") {
       onDevice {
         val random = new Random(9 + size)
@@ -314,7 +314,7 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
           val places = random.shuffle((0 until rows).toList).zipWithIndex.map { case (slot, row) =>
             if (row % 4 == 2) None else Some((slot, random.nextInt(maxContext)))
           }
-          val deviceQkv = if (isF32) upload(qkv) else uploadBf16(qkv)
+          val deviceQkv = if (isF32) upload(qkv) else uploadF16(qkv)
           val sentinel = Array.fill(pool.keys.length)(3f)
 
           def rotated(row: Int, head: Int, position: Int): Array[Float] = {
@@ -330,9 +330,9 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
           }
 
           def check(write: DeviceBuffer => Unit): Unit = {
-            stream.copy(pool.pages.keys(pool.layer), 0, uploadBf16(sentinel), 0, sentinel.length * 2L)
-            stream.copy(pool.pages.values(pool.layer), 0, uploadBf16(sentinel), 0, sentinel.length * 2L)
-            val q = uploadBf16(Array.fill(rows * heads * headSize)(3f))
+            stream.copy(pool.pages.keys(pool.layer), 0, uploadF16(sentinel), 0, sentinel.length * 2L)
+            stream.copy(pool.pages.values(pool.layer), 0, uploadF16(sentinel), 0, sentinel.length * 2L)
+            val q = uploadF16(Array.fill(rows * heads * headSize)(3f))
             write(q)
             val expectedQ = Array.fill(rows * heads * headSize)(3f)
             val expectedKeys = sentinel.clone()
@@ -346,9 +346,9 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
                 rotated(row, heads + kvHeads + kvHead, position).copyToArray(expectedValues, at)
               }
             }
-            assertClose(bf16s(q, expectedQ.length), expectedQ, 1e-3f, 5e-3f)
-            assertClose(bf16s(pool.pages.keys(pool.layer), sentinel.length), expectedKeys, 1e-3f, 5e-3f)
-            assertClose(bf16s(pool.pages.values(pool.layer), sentinel.length), expectedValues, 0, 0)
+            assertClose(f16s(q, expectedQ.length), expectedQ, 1e-3f, 5e-3f)
+            assertClose(f16s(pool.pages.keys(pool.layer), sentinel.length), expectedKeys, 1e-3f, 5e-3f)
+            assertClose(f16s(pool.pages.values(pool.layer), sentinel.length), expectedValues, 0, 0)
           }
 
           check { q =>
@@ -399,7 +399,7 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
               stream.copy(qkv, 0, upload(row), 0, qkvWidth * 4L)
               stream.copy(state, 0, uploadState(Seq(Some((slot, position)))), 0, StepState.BYTES)
               step.launch(stream)
-              close(bf16s(out, width), Array.fill(width)((sum / (position + 1)).toFloat))
+              close(f16s(out, width), Array.fill(width)((sum / (position + 1)).toFloat))
             }
             pages.release(slot)
           }
@@ -433,6 +433,6 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
 object AttentionSuite {
   final case class Heads(heads: Int, kvHeads: Int, headSize: Int)
 
-  /** A normal value as bf16 keeps it. */
+  /** A normal value as f16 keeps it. */
   private def gaussian(random: Random): Float = DeviceFixture.rounded(random.nextGaussian().toFloat)
 }

@@ -26,14 +26,14 @@ class CublasSuite extends AnyFunSuite with DeviceFixture {
   private def product(m: Int, n: Int, k: Int)(a: (Int, Int) => Float, b: (Int, Int) => Float): Array[Float] =
     Array.tabulate(m * n)(i => (0 until k).map(j => a(i / n, j).toDouble * b(j, i % n)).sum.toFloat)
 
-  test("C = A B^T + beta C, f32 and bf16") {
+  test("C = A B^T + beta C, f32 and f16") {
     withCublas { cublas =>
       for ((m, n, k) <- Seq((3, 40, 64), (17, 128, 96), (64, 24, 256)); beta <- Seq(0f, 1f); isF32 <- Seq(true, false)) {
         val (a, b, c) = (random(m * k, 1), random(n * k, 2), random(m * n, 3))
-        val result = if (isF32) upload(c) else uploadBf16(c)
-        cublas.multiplyTransposed(uploadBf16(a), uploadBf16(b), result, isF32, m, n, k, beta)
+        val result = if (isF32) upload(c) else uploadF16(c)
+        cublas.multiplyTransposed(uploadF16(a), uploadF16(b), result, isF32, m, n, k, beta)
         val expected = product(m, n, k)((i, j) => a(i * k + j), (j, i) => b(i * k + j)).zip(c).map { case (p, o) => p + beta * o }
-        val actual = if (isF32) floats(result, m * n) else bf16s(result, m * n)
+        val actual = if (isF32) floats(result, m * n) else f16s(result, m * n)
         assertClose(actual, expected, 1e-4f * k, if (isF32) 1e-4f else 1e-2f)
       }
     }
@@ -45,9 +45,9 @@ class CublasSuite extends AnyFunSuite with DeviceFixture {
       val (lda, ldb, ldc) = (48, 64, 56)
       val (a, b) = (random(m * lda, 1), random(k * ldb, 2))
       val result = upload(Array.fill(m * ldc)(-7f))
-      cublas.multiply(uploadBf16(a), lda, uploadBf16(b), ldb, result, ldc, true, m, n, k, 0)
+      cublas.multiply(uploadF16(a), lda, uploadF16(b), ldb, result, ldc, true, m, n, k, 4, 0)
       val actual = floats(result, m * ldc).grouped(ldc).toArray
-      val expected = product(m, n, k)((i, j) => a(i * lda + j), (j, i) => b(j * ldb + i))
+      val expected = product(m, n, k)((i, j) => 4 * a(i * lda + j), (j, i) => b(j * ldb + i))
       assertClose(actual.flatMap(_.take(n)), expected, 1e-3f, 1e-4f)
       assert(actual.forall(_.drop(n).forall(_ == -7f)))
     }
@@ -64,7 +64,7 @@ class CublasSuite extends AnyFunSuite with DeviceFixture {
   test("a captured product runs at each launch") {
     withCublas { cublas =>
       val (m, n, k) = (8, 16, 32)
-      val (a, b) = (uploadBf16(random(m * k, 1)), uploadBf16(random(n * k, 2)))
+      val (a, b) = (uploadF16(random(m * k, 1)), uploadF16(random(n * k, 2)))
       val c = zeros(m * n * 4)
       cublas.multiplyTransposed(a, b, c, true, m, n, k, 0)
       val once = floats(c, m * n)

@@ -29,11 +29,11 @@ class CudaStreamSuite extends AnyFunSuite with DeviceFixture {
     }
   }
 
-  test("floats and bf16 survive the fixture") {
+  test("floats and f16 survive the fixture") {
     onDevice {
       val values = Array(0f, -1.5f, 3.140625f, 1e30f)
       assert(floats(upload(values), 4).toSeq == values.toSeq)
-      assert(bf16s(uploadBf16(values), 4).toSeq == values.map(DeviceFixture.rounded).toSeq)
+      assert(f16s(uploadF16(values), 4).toSeq == values.map(DeviceFixture.rounded).toSeq)
     }
   }
 

@@ -23,8 +23,8 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     private val suite = DecodeFeedForwardSuite.this
     val gateUp = DeviceWeights.random(suite, random, kind, 2 * f, d, (2.0 / math.sqrt(d)).toFloat)
     val down = DeviceWeights.random(suite, random, kind, f, d, 0.1f)
-    val a = DeviceWeights.random(suite, random, WeightType.BF16, rank, d, (1 / math.sqrt(d)).toFloat)
-    val b = DeviceWeights.random(suite, random, WeightType.BF16, f, rank, (1 / math.sqrt(rank)).toFloat)
+    val a = DeviceWeights.random(suite, random, WeightType.F16, rank, d, (1 / math.sqrt(d)).toFloat)
+    val b = DeviceWeights.random(suite, random, WeightType.F16, f, rank, (1 / math.sqrt(rank)).toFloat)
     val x: Array[Float] = Array.fill(batch * d)(DeviceFixture.rounded(random.nextGaussian().toFloat))
     val scaled: Boolean = scores == Scores.BOTH
     val rowScale: Array[Float] = Array.fill(f)(if (scaled) 0.5f + random.nextFloat() else 1f)
@@ -84,7 +84,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       val layer = new Layer(
         gateUp.repeated(suite, 2, times), down.repeated(suite, 1, times), if (scaled) upload(rowScale) else null,
         a.matrix, b.repeated(suite, 1, times))
-      feedForward.step(stream, new Call(layer, index, layers, rule, uploadBf16(x), batch, uploadBytes(bytes), records, y))
+      feedForward.step(stream, new Call(layer, index, layers, rule, uploadF16(x), batch, uploadBytes(bytes), records, y))
       stream.synchronize()
       val sums = floats(y, splits * batch * d).grouped(batch * d).reduce((p, q) => p.zip(q).map(v => v._1 + v._2))
       val record = ints(records, layers * StepState.RECORD_STRIDE)
@@ -121,12 +121,12 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       def rms(values: Array[Double]) = math.sqrt(values.map(v => v * v).sum / math.max(1, values.length))
       val scale = rms(live.map(expected(_).toDouble)) + 1e-6
       val errors = live.map(j => actual(j).toDouble - expected(j))
-      assert(rms(errors) <= (if (kind == WeightType.BF16) 0.05 else 0.15) * scale, s"of $shape")
+      assert(rms(errors) <= (if (kind == WeightType.F16) 0.05 else 0.15) * scale, s"of $shape")
       assert(errors.map(math.abs).max <= 1.0 * scale, s"of $shape")
     }
   }
 
-  for (kind <- Seq(WeightType.BF16, WeightType.INT8, WeightType.INT4)) {
+  for (kind <- Seq(WeightType.F16, WeightType.INT8, WeightType.INT4)) {
     test(s"a dense step with $kind weights is the gated MLP") {
       onDevice {
         val random = new Random(4)
@@ -175,7 +175,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     }
   }
 
-  for (kind <- Seq(WeightType.BF16, WeightType.INT8, WeightType.INT4)) {
+  for (kind <- Seq(WeightType.F16, WeightType.INT8, WeightType.INT4)) {
     test(s"steps with $kind weights of a model's width are right, dense and sparse, where blocks share the columns") {
       onDevice {
         val random = new Random(10)
@@ -205,7 +205,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     onDevice {
       val random = new Random(6)
       for (shape <- shapes; scores <- Seq(Scores.GATE, Scores.UP, Scores.BOTH, Scores.PREDICTOR)) {
-        val step = new Step(shape, WeightType.BF16, scores, false, random)
+        val step = new Step(shape, WeightType.F16, scores, false, random)
         val threshold = step.thresholdAt(0.9)
         val (y, record) = step.run(threshold, Int.MaxValue, 1)
         assert(record(1) == 1)
@@ -219,7 +219,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     onDevice {
       val random = new Random(7)
       for (shape <- shapes; scores <- Seq(Scores.GATE, Scores.UP, Scores.BOTH, Scores.PREDICTOR)) {
-        val step = new Step(shape, WeightType.BF16, scores, false, random)
+        val step = new Step(shape, WeightType.F16, scores, false, random)
         val (y, record) = step.run(1e30f, Int.MaxValue, shape.f + 1)
         assert(record.forall(_ == 0))
         assert(y.forall(_ == 0))
@@ -231,7 +231,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     onDevice {
       val random = new Random(8)
       for (shape <- shapes if shape.f > 64) {
-        val step = new Step(shape, WeightType.BF16, Scores.UP, false, random)
+        val step = new Step(shape, WeightType.F16, Scores.UP, false, random)
         val threshold = step.thresholdAt(0.3)
         val union = step.union(threshold)
         val most = union.size / 2

@@ -8,7 +8,7 @@ import io.rollcall.kernels.WeightType
 
 class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
   private val batches = Seq(1, 2, 3, 8, 9, 16, 31, 32, 33, 64)
-  private val kinds = Seq(WeightType.BF16, WeightType.INT8, WeightType.INT4)
+  private val kinds = Seq(WeightType.F16, WeightType.INT8, WeightType.INT4)
 
   private def expected(w: DeviceWeights, x: Array[Float], batch: Int): Array[Float] = {
     val columns = w.matrix.columns
@@ -22,7 +22,7 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
     }
   }
 
-  /** Quantised weights are rounded to bf16 one by one: an error of a random walk. */
+  /** Quantised weights are rounded to f16 one by one: an error of a random walk. */
   private def tolerance(columns: Int): Float = (0.05 * 0.01 * math.sqrt(columns) + 1e-3).toFloat
 
   private def activations(random: Random, n: Int): Array[Float] =
@@ -38,13 +38,13 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
           val x = activations(random, batch * columns)
           val want = expected(w, x, batch)
           val y = zeros(4L * rows * batch)
-          products.project(stream, w.matrix, uploadBf16(x), batch, y)
+          products.project(stream, w.matrix, uploadF16(x), batch, y)
           stream.synchronize()
           assertClose(floats(y, rows * batch), want, tolerance(columns), 1e-2f)
 
           val splits = products.projectSplits(w.matrix, batch)
           val parts = zeros(4L * rows * batch * splits)
-          products.projectSplit(stream, w.matrix, uploadBf16(x), batch, parts)
+          products.projectSplit(stream, w.matrix, uploadF16(x), batch, parts)
           stream.synchronize()
           val summed = floats(parts, rows * batch * splits).grouped(rows * batch).reduce((a, b) => a.zip(b).map(p => p._1 + p._2))
           assertClose(summed, want, tolerance(columns), 1e-2f)
@@ -65,7 +65,7 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
           val x = activations(random, batch * columns)
           val want = expected(w, x, batch).grouped(rows).flatMap(row => Seq.fill(times)(row.toSeq).flatten).toArray
           val y = zeros(4L * want.length)
-          products.project(stream, w.repeated(this, 1, times), uploadBf16(x), batch, y)
+          products.project(stream, w.repeated(this, 1, times), uploadF16(x), batch, y)
           stream.synchronize()
           assertClose(floats(y, want.length), want, tolerance(columns), 1e-2f)
           products.close()
@@ -79,14 +79,14 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
       val random = new Random(2)
       for (batch <- batches; (rows, columns) <- Seq((64, 384), (640, 4096))) {
         val products = new DecodeProducts(context, 4096, batch)
-        val w = DeviceWeights.random(this, random, WeightType.BF16, rows, columns, 0.02f)
+        val w = DeviceWeights.random(this, random, WeightType.F16, rows, columns, 0.02f)
         val x = activations(random, batch * columns)
         val y = zeros(2L * rows * batch)
-        val input = uploadBf16(x)
+        val input = uploadF16(x)
         // twice: the arrivals of the first must be gone
         for (_ <- 0 until 2) products.hidden(stream, w.matrix, input, batch, y)
         stream.synchronize()
-        assertClose(bf16s(y, rows * batch), expected(w, x, batch), 1e-2f, 1e-2f)
+        assertClose(f16s(y, rows * batch), expected(w, x, batch), 1e-2f, 1e-2f)
         products.close()
       }
     }
@@ -122,12 +122,12 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
           val values = zeros(2L * poolSize)
           val queries = zeros(2L * batch * heads * size)
           val to = new DecodeProducts.Heads(heads, kvHeads, size, upload(cos), upload(sin), uploadInts(pages), pagesEach, keys, values, queries)
-          products.queryKeyValue(stream, w.matrix, uploadBf16(x), batch, uploadBytes(stateBytes), to)
+          products.queryKeyValue(stream, w.matrix, uploadF16(x), batch, uploadBytes(stateBytes), to)
           stream.synchronize()
           val flat = expected(w, x, batch)
-          val q = bf16s(queries, batch * heads * size)
-          val k = bf16s(keys, poolSize)
-          val v = bf16s(values, poolSize)
+          val q = f16s(queries, batch * heads * size)
+          val k = f16s(keys, poolSize)
+          val v = f16s(values, poolSize)
           def raw(b: Int, head: Int, i: Int) = flat(b * w.matrix.rows + head * size + i)
           def rotated(b: Int, head: Int, i: Int) = {
             val c = cos(positions(b) * half + i % half)

@@ -4,6 +4,7 @@ import java.nio.{ByteBuffer, ByteOrder}
 
 import scala.collection.mutable.ArrayBuffer
 
+import io.rollcall.kernels.Float16
 import org.scalatest.{BeforeAndAfterEach, Suite}
 import org.scalatest.Assertions.{assert, cancel, fail}
 
@@ -65,8 +66,8 @@ trait DeviceFixture extends BeforeAndAfterEach { this: Suite =>
   def upload(values: Array[Float]): DeviceBuffer =
     upload(values.length * 4)(_.asFloatBuffer().put(values))
 
-  def uploadBf16(values: Array[Float]): DeviceBuffer =
-    upload(values.length * 2)(_.asShortBuffer().put(values.map(DeviceFixture.toBf16)))
+  def uploadF16(values: Array[Float]): DeviceBuffer =
+    upload(values.length * 2)(_.asShortBuffer().put(values.map(DeviceFixture.toF16)))
 
   def uploadInts(values: Array[Int]): DeviceBuffer =
     upload(values.length * 4)(_.asIntBuffer().put(values))
@@ -79,10 +80,10 @@ trait DeviceFixture extends BeforeAndAfterEach { this: Suite =>
     values
   }
 
-  def bf16s(buffer: DeviceBuffer, n: Int): Array[Float] = {
+  def f16s(buffer: DeviceBuffer, n: Int): Array[Float] = {
     val values = new Array[Short](n)
     download(buffer, n * 2).asShortBuffer().get(values)
-    values.map(DeviceFixture.fromBf16)
+    values.map(DeviceFixture.fromF16)
   }
 
   def ints(buffer: DeviceBuffer, n: Int): Array[Int] = {
@@ -115,14 +116,11 @@ object DeviceFixture {
   lazy val context: CudaContext = CudaContext.open(CudaDevice.all().get(0))
   lazy val stream: CudaStream = context.newStream()
 
-  /** Round to nearest even; values must be finite. */
-  def toBf16(value: Float): Short = {
-    val bits = java.lang.Float.floatToRawIntBits(value)
-    ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16).toShort
-  }
+  /** The nearest f16, at most 65504 as on the device; values must be finite. */
+  def toF16(value: Float): Short = Float16.fromFloat(math.max(-65504f, math.min(65504f, value))).toShort
 
-  def fromBf16(bits: Short): Float = java.lang.Float.intBitsToFloat(bits << 16)
+  def fromF16(bits: Short): Float = Float16.toFloat(bits)
 
-  /** The value that bf16 keeps. */
-  def rounded(value: Float): Float = fromBf16(toBf16(value))
+  /** The value that f16 keeps. */
+  def rounded(value: Float): Float = fromF16(toF16(value))
 }

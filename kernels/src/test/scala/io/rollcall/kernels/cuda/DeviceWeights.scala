@@ -28,14 +28,14 @@ object DeviceWeights {
 
   /** Normal weights of this deviation, packed here as DeviceMatrix's Javadoc has it. */
   def random(fixture: DeviceFixture, random: Random, kind: WeightType, rows: Int, columns: Int, deviation: Float): DeviceWeights = {
-    if (kind == WeightType.BF16) {
+    if (kind == WeightType.F16) {
       val values = Array.fill(rows * columns)(DeviceFixture.rounded(deviation * random.nextGaussian().toFloat))
-      return DeviceWeights(new DeviceMatrix(kind, rows, columns, fixture.uploadBf16(values), null), values)
+      return DeviceWeights(new DeviceMatrix(kind, rows, columns, fixture.uploadF16(values), null), values)
     }
     val most = if (kind == WeightType.INT8) 127 else 7
     val groups = rows * columns / 32
     val q = Array.fill(rows * columns)(random.nextInt(2 * most + 1) - most)
-    // scales that bf16 holds exactly: the kernels round them to it
+    // scales that f16 holds exactly
     val scales = Array.fill(groups)(DeviceFixture.rounded(deviation * (0.5f + random.nextFloat()) / most))
     val halves = scales.map(s => java.lang.Float.floatToIntBits(s)).map(halfBits)
     val bytes = if (kind == WeightType.INT8) packInt8(q) else packInt4(q)

@@ -2,7 +2,7 @@ package io.rollcall.kernels.cuda
 
 import scala.util.Random
 
-import io.rollcall.kernels.{Activation, WeightType}
+import io.rollcall.kernels.{Activation, Fixtures, WeightType}
 import io.rollcall.kernels.cuda.Elementwise.{Norm, Partials}
 import org.scalatest.funsuite.AnyFunSuite
 
@@ -13,7 +13,7 @@ class ElementwiseSuite extends AnyFunSuite with DeviceFixture {
   private lazy val kernels = new Elementwise(context)
   private val widths = Seq(64, 384, 960, 4096, 4160, 5120, 8192, 12288, 16384)
   private val epsilon = 1e-5f
-  /** Half a step of bf16's 8 bits, and some. */
+  /** Half a step of f16's 11 bits, and some. */
   private val half = 0.0042f
 
   private def normed(h: Array[Float], weight: Array[Float]): Array[Float] = {
@@ -49,7 +49,7 @@ class ElementwiseSuite extends AnyFunSuite with DeviceFixture {
         withClue(s"$rows x $d, $splits splits: ") {
           val expected = summed(hidden, partials)
           assert(floats(onDevice, rows * d).sameElements(expected))
-          assertClose(bf16s(x, rows * d), normed(expected, weight), 1e-6f, half)
+          assertClose(f16s(x, rows * d), normed(expected, weight), 1e-6f, half)
         }
         afterEach()
       }
@@ -74,7 +74,7 @@ class ElementwiseSuite extends AnyFunSuite with DeviceFixture {
         stream.synchronize()
         val sums = summed(hidden, partials)
         val expected = list.flatMap(r => sums.slice(r * d, (r + 1) * d))
-        assertClose(bf16s(x, rows * d), normed(expected, weight), 1e-6f, half)
+        assertClose(f16s(x, rows * d), normed(expected, weight), 1e-6f, half)
         assert(floats(onDevice, all * d).sameElements(hidden))
         afterEach()
       }
@@ -96,12 +96,12 @@ class ElementwiseSuite extends AnyFunSuite with DeviceFixture {
           val state = States.upload(this) { state =>
             tokens.indices.foreach(b => state.set(b, 0, tokens(b), 0, 0, 0, 1))
           }
-          kernels.embedStep(stream, state, uploadBf16(table), hidden, norm, x, rows)
-        } else kernels.embedTokens(stream, uploadInts(tokens), uploadBf16(table), hidden, norm, x, rows)
+          kernels.embedStep(stream, state, uploadF16(table), hidden, norm, x, rows)
+        } else kernels.embedTokens(stream, uploadInts(tokens), uploadF16(table), hidden, norm, x, rows)
         stream.synchronize()
         val expected = tokens.flatMap(t => table.slice(t * d, (t + 1) * d))
         assert(floats(hidden, rows * d).sameElements(expected))
-        assertClose(bf16s(x, rows * d), normed(expected, weight), 1e-6f, half)
+        assertClose(f16s(x, rows * d), normed(expected, weight), 1e-6f, half)
         afterEach()
       }
     }
@@ -115,7 +115,7 @@ class ElementwiseSuite extends AnyFunSuite with DeviceFixture {
         in(0) = -100f
         in(1) = 100f
         val out = allocate(2L * rows * f)
-        kernels.activateAndMultiply(stream, activation, uploadBf16(in), out, rows, f)
+        kernels.activateAndMultiply(stream, activation, uploadF16(in), out, rows, f)
         stream.synchronize()
         val expected = Array.tabulate(rows * f) { i =>
           val (gate, up) = (in(i / f * 2 * f + i % f).toDouble, in(i / f * 2 * f + f + i % f))
@@ -125,9 +125,9 @@ class ElementwiseSuite extends AnyFunSuite with DeviceFixture {
               0.5 * gate * (1 + math.tanh(math.sqrt(2 / math.Pi) * (gate + 0.044715 * gate * gate * gate)))
             case Activation.RELU => math.max(gate, 0)
           }
-          (active * up).toFloat
+          (active * up * Elementwise.NEURON_SCALE).toFloat
         }
-        assertClose(bf16s(out, rows * f), expected, 1e-5f, half)
+        assertClose(f16s(out, rows * f), expected, 1e-6f, half)
         afterEach()
       }
     }
@@ -142,13 +142,13 @@ class ElementwiseSuite extends AnyFunSuite with DeviceFixture {
         var at = 0
         while (at < rows) {
           val chunk = math.min(rows - at, 2 * (1 + random.nextInt(200)))
-          val part = uploadBf16(values.slice(at * columns, (at + chunk) * columns))
+          val part = uploadF16(values.slice(at * columns, (at + chunk) * columns))
           kernels.transpose(stream, part, chunk, columns, out, rows, at)
           at += chunk
         }
         stream.synchronize()
         assert(
-          bf16s(out, rows * columns).sameElements(
+          f16s(out, rows * columns).sameElements(
             Array.tabulate(rows * columns)(i => values(i % rows * columns + i / rows))),
           s"$rows x $columns")
         afterEach()
@@ -156,26 +156,32 @@ class ElementwiseSuite extends AnyFunSuite with DeviceFixture {
     }
   }
 
-  test("conversions round to the nearest") {
+  test("conversions round to the nearest, in place too, and tell of what f16 has no room for") {
     onDevice {
       val values = gaussians(new Random(6), 100003)
-      val out = allocate(4L * values.length)
-      kernels.convert(stream, WeightType.F32, upload(values), WeightType.BF16, out, values.length)
+      val out = allocate(2L * values.length)
+      val beyond = uploadInts(Array(0))
+      kernels.toF16(stream, WeightType.F32, upload(values), out, values.length, beyond)
       stream.synchronize()
-      assert(bf16s(out, values.length).sameElements(values.map(rounded)))
-      kernels.convert(stream, WeightType.BF16, uploadBf16(values), WeightType.F32, out, values.length)
+      assert(f16s(out, values.length).sameElements(values.map(rounded)))
+      val small = values.zipWithIndex.map { case (v, i) => math.scalb(v, -(i % 24)) }
+      val stored = Fixtures.bytes(WeightType.BF16, small).array.take(2 * small.length)
+      val half = uploadBytes(stored)
+      kernels.toF16(stream, WeightType.BF16, half, half, small.length, beyond)
       stream.synchronize()
-      assert(floats(out, values.length).sameElements(values.map(rounded)))
-      val halves = uploadBytes(io.rollcall.kernels.Fixtures.bytes(WeightType.F16, values).array.take(2 * values.length))
-      kernels.convert(stream, WeightType.F16, halves, WeightType.F32, out, values.length)
-      stream.synchronize()
-      val exact = floats(out, values.length)
-      assertClose(exact, values, 1e-7f, 1f / 2048)
-      kernels.convert(stream, WeightType.F16, halves, WeightType.BF16, out, values.length)
-      stream.synchronize()
-      assert(bf16s(out, values.length).sameElements(exact.map(rounded)))
-      assertThrows[IllegalArgumentException](
-        kernels.convert(stream, WeightType.BF16, halves, WeightType.F16, out, 1))
+      val exact = Fixtures.matrix(WeightType.BF16, 1, small.length, small)
+      val expected = Array.tabulate(small.length)(i => exact.get(0, i))
+      val converted = f16s(half, small.length)
+      assert(converted.sameElements(expected.map(rounded)))
+      for ((found, wanted) <- converted.zip(expected) if math.abs(wanted) >= 1 / 131072f) assert(found == wanted)
+      assert(ints(beyond, 1)(0) == 0)
+      for (large <- Seq(65536f, -1e30f, Float.PositiveInfinity, Float.NaN)) {
+        stream.zero(beyond, 0, 4)
+        kernels.toF16(stream, WeightType.F32, upload(Array(1f, large)), out, 2, beyond)
+        stream.synchronize()
+        assert(ints(beyond, 1)(0) == 1, large)
+      }
+      assertThrows[IllegalArgumentException](kernels.toF16(stream, WeightType.INT8, half, out, 1, beyond))
     }
   }
 }

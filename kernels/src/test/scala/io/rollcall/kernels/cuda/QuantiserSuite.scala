@@ -54,7 +54,7 @@ class QuantiserSuite extends AnyFunSuite with DeviceFixture {
           stream.synchronize()
           val stored = bytes(matrix.elements, DeviceMatrix.elementBytes(kind, rows, columns).toInt)
           val scales = halves(matrix.scales, rows * columns / 32)
-          val unpacked = bf16s(back, rows * columns)
+          val unpacked = f16s(back, rows * columns)
           for (i <- 0 until rows * columns) {
             val value = element(kind, stored, i) * scales(i / 32)
             val clue = s"$rows x $columns, element $i"
@@ -64,7 +64,7 @@ class QuantiserSuite extends AnyFunSuite with DeviceFixture {
           if (rows > 2) {
             quantiser.dequantise(stream, matrix.rowRange(1, 2), back)
             stream.synchronize()
-            assert(bf16s(back, 2 * columns).sameElements(unpacked.slice(columns, 3 * columns)))
+            assert(f16s(back, 2 * columns).sameElements(unpacked.slice(columns, 3 * columns)))
           }
           afterEach()
         }
@@ -78,10 +78,10 @@ class QuantiserSuite extends AnyFunSuite with DeviceFixture {
   }
 
   test("a matrix of a width the kernels cannot take is refused") {
-    assertThrows[IllegalArgumentException](new DeviceMatrix(WeightType.BF16, 4, 96, null, null))
+    assertThrows[IllegalArgumentException](new DeviceMatrix(WeightType.F16, 4, 96, null, null))
     assertThrows[IllegalArgumentException](new DeviceMatrix(WeightType.F16, 4, 64, null, null))
     assert(DeviceMatrix.elementBytes(WeightType.INT4, 3, 128) == 192)
     assert(DeviceMatrix.scaleBytes(WeightType.INT4, 3, 128) == 24)
-    assert(DeviceMatrix.scaleBytes(WeightType.BF16, 3, 128) == 0)
+    assert(DeviceMatrix.scaleBytes(WeightType.F16, 3, 128) == 0)
   }
 }

@@ -19,31 +19,32 @@ class TensorCoreGemmSuite extends AnyFunSuite with DeviceFixture {
     onDevice {
       val random = new Random(9)
       val gemm: Gemm = new TensorCoreGemm(context, stream)
-      for ((m, n, k) <- shapes) {
+      for (((m, n, k), i) <- shapes.zipWithIndex) {
+        val alpha = if (i % 2 == 0) 1f else -0.25f
         val (a, b, c) = (
           Fixtures.floats(random, m * k).map(rounded),
           Fixtures.floats(random, n * k).map(rounded),
           Fixtures.floats(random, m * n).map(rounded))
         val columnsOfB = if (transposed) k else n
         val (lda, ldb, ldc) = (k + gap, columnsOfB + gap, n + gap)
-        val onA = uploadBf16(padded(a, k, lda))
-        val onB = uploadBf16(padded(b, columnsOfB, ldb))
-        val onC = if (cIsF32) upload(padded(c, n, ldc)) else uploadBf16(padded(c, n, ldc))
-        if (transposed) gemm.multiplyTransposed(onA, lda, onB, ldb, onC, ldc, cIsF32, m, n, k, beta)
-        else gemm.multiply(onA, lda, onB, ldb, onC, ldc, cIsF32, m, n, k, beta)
+        val onA = uploadF16(padded(a, k, lda))
+        val onB = uploadF16(padded(b, columnsOfB, ldb))
+        val onC = if (cIsF32) upload(padded(c, n, ldc)) else uploadF16(padded(c, n, ldc))
+        if (transposed) gemm.multiplyTransposed(onA, lda, onB, ldb, onC, ldc, cIsF32, m, n, k, alpha, beta)
+        else gemm.multiply(onA, lda, onB, ldb, onC, ldc, cIsF32, m, n, k, alpha, beta)
         stream.synchronize()
-        val actual = if (cIsF32) floats(onC, m * ldc) else bf16s(onC, m * ldc)
+        val actual = if (cIsF32) floats(onC, m * ldc) else f16s(onC, m * ldc)
         val expected = Array.tabulate(m * ldc) { i =>
           val (row, column) = (i / ldc, i % ldc)
           if (column >= n) if (cIsF32) 1e30f else rounded(1e30f)
           else {
-            var sum = if (beta == 0) 0.0 else c(row * n + column).toDouble
+            var sum = 0.0
             var j = 0
             while (j < k) {
               sum += a(row * k + j).toDouble * (if (transposed) b(column * k + j) else b(j * n + column))
               j += 1
             }
-            sum.toFloat
+            (alpha * sum + (if (beta == 0) 0 else c(row * n + column))).toFloat
           }
         }
         withClue(s"$m x $n x $k: ")(
@@ -53,7 +54,7 @@ class TensorCoreGemmSuite extends AnyFunSuite with DeviceFixture {
     }
 
   for (transposed <- Seq(true, false); cIsF32 <- Seq(true, false); beta <- Seq(0f, 1f))
-    test(s"B ${if (transposed) "transposed" else "as it is"}, C ${if (cIsF32) "f32" else "bf16"}, beta $beta") {
+    test(s"B ${if (transposed) "transposed" else "as it is"}, C ${if (cIsF32) "f32" else "f16"}, beta $beta") {
       checked(transposed, 0, cIsF32, beta)
       checked(transposed, 8, cIsF32, beta)
     }
@@ -63,6 +64,6 @@ class TensorCoreGemmSuite extends AnyFunSuite with DeviceFixture {
     for ((m, n, k) <- Seq((0, 64, 64), (1, 32, 64), (1, 64, 96)))
       assertThrows[IllegalArgumentException](gemm.multiply(null, null, null, true, m, n, k, 0))
     assertThrows[IllegalArgumentException](gemm.multiply(null, null, null, true, 1, 64, 64, 0.5f))
-    assertThrows[IllegalArgumentException](gemm.multiply(null, 65, null, 64, null, 64, true, 1, 64, 64, 0))
+    assertThrows[IllegalArgumentException](gemm.multiply(null, 65, null, 64, null, 64, true, 1, 64, 64, 1, 0))
   }
 }

@@ -96,7 +96,7 @@ final class DecodeSteps {
         queries);
   }
 
-  /** x of so many rows, bf16 [rows x d]: what prefill gathers its last tokens into. */
+  /** x of so many rows, f16 [rows x d]: what prefill gathers its last tokens into. */
   DeviceBuffer x() {
     return x;
   }

@@ -7,11 +7,11 @@ import io.rollcall.kernels.cuda.DeviceMatrix;
 
 /**
  * Which matrices a model has on a device, and at what precision: feed-forward as asked; projections and
- * head at least int8, to which they lose nothing that can be measured; the embedding table in bf16,
+ * head at least int8, to which they lose nothing that can be measured; the embedding table in f16,
  * since a step reads a row of it a sequence.
  *
- * @param feedForward BF16, INT8 or INT4
- * @param projections BF16 or INT8
+ * @param feedForward F16, INT8 or INT4
+ * @param projections F16 or INT8
  */
 record DeviceLayout(ModelConfig config, WeightType feedForward, WeightType projections) {
   private static final int COLUMNS = 64;
@@ -32,9 +32,9 @@ record DeviceLayout(ModelConfig config, WeightType feedForward, WeightType proje
         "heads of " + config.headSize() + " elements", "64 or 128");
     require(group <= MOST_GROUP, model, group + " query heads to a key/value head",
         "at most " + MOST_GROUP);
-    WeightType projections = weights.quantised() ? WeightType.INT8 : WeightType.BF16;
+    WeightType projections = weights.quantised() ? WeightType.INT8 : WeightType.F16;
     return new DeviceLayout(
-        config, weights.quantised() ? weights : WeightType.BF16, projections);
+        config, weights.quantised() ? weights : WeightType.F16, projections);
   }
 
   private static void require(boolean holds, String model, String found, String wanted) {
@@ -70,7 +70,7 @@ record DeviceLayout(ModelConfig config, WeightType feedForward, WeightType proje
             + 2L * d * Float.BYTES;
     long head = ownHead() ? bytes(projections, config.vocabulary(), d) : 0;
     return config.layers() * layer
-        + bytes(WeightType.BF16, config.vocabulary(), d)
+        + bytes(WeightType.F16, config.vocabulary(), d)
         + head
         + (long) d * Float.BYTES;
   }

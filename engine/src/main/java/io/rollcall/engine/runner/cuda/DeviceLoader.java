@@ -1,5 +1,6 @@
 package io.rollcall.engine.runner.cuda;
 
+import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.TensorSource;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.model.ModelTensors;
@@ -9,6 +10,7 @@ import io.rollcall.kernels.cuda.CudaStream;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.DeviceMatrix;
 import io.rollcall.kernels.cuda.Elementwise;
+import io.rollcall.kernels.cuda.PinnedBuffer;
 import io.rollcall.kernels.cuda.Quantiser;
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -16,10 +18,11 @@ import java.util.stream.IntStream;
 
 /**
  * Brings a checkpoint's tensors to the device in large copies and gives them their layout there:
- * stacked, transposed, quantised.
+ * stacked, transposed, quantised; 16-bit weights become f16 there, in place.
  */
 final class DeviceLoader implements AutoCloseable {
   private final CudaContext context;
+  private final String model;
   private final ModelTensors tensors;
   private final ModelConfig config;
   private final DeviceLayout layout;
@@ -28,13 +31,16 @@ final class DeviceLoader implements AutoCloseable {
   private final StagingRing ring;
   private final Elementwise elementwise;
   private final Quantiser quantiser;
-  /** A chunk as stored, one in bf16, and a whole down projection on its way to be quantised. */
+  /** A chunk as stored, one in f16, and a whole down projection on its way to be quantised. */
   private final DeviceBuffer stored;
   private final DeviceBuffer converted;
   private final DeviceBuffer transposed;
+  /** int: whether f16 has had no room for a weight. */
+  private final DeviceBuffer beyond;
 
-  DeviceLoader(CudaContext context, ModelTensors tensors, DeviceLayout layout) {
+  DeviceLoader(CudaContext context, String model, ModelTensors tensors, DeviceLayout layout) {
     this.context = context;
+    this.model = model;
     this.tensors = tensors;
     this.layout = layout;
     config = tensors.config();
@@ -50,6 +56,8 @@ final class DeviceLoader implements AutoCloseable {
           layout.feedForward().quantised()
               ? held.device("a down projection being quantised", downBytes(config))
               : null;
+      beyond = held.device("the range of the weights", Integer.BYTES);
+      stream.zero(beyond, 0, Integer.BYTES);
     } catch (RuntimeException e) {
       held.close();
       throw e;
@@ -63,16 +71,20 @@ final class DeviceLoader implements AutoCloseable {
   }
 
   private static long downBytes(ModelConfig config) {
-    return WeightType.BF16.bytes((long) config.intermediateSize() * config.hiddenSize());
+    return WeightType.F16.bytes((long) config.intermediateSize() * config.hiddenSize());
   }
 
-  /** Returns when everything is on the device. */
+  /**
+   * Returns when everything is on the device.
+   *
+   * @throws UserException when a weight is beyond f16's range
+   */
   DeviceWeights load() {
     int vocabulary = config.vocabulary();
     int d = config.hiddenSize();
     DeviceMatrix table =
         DeviceMatrix.allocate(
-            context, "the embedding table", WeightType.BF16, vocabulary, d);
+            context, "the embedding table", WeightType.F16, vocabulary, d);
     fill(tensors.embedding(), table);
     List<DeviceLayer> layers =
         IntStream.range(0, config.layers()).mapToObj(this::layer).toList();
@@ -82,7 +94,7 @@ final class DeviceLoader implements AutoCloseable {
       fill(tensors.head(), head);
     }
     DeviceBuffer norm = vector(tensors.norm());
-    stream.synchronize();
+    requireRange();
     return new DeviceWeights(table.elements(), layers, norm, head, layout.bytes());
   }
 
@@ -134,30 +146,35 @@ final class DeviceLoader implements AutoCloseable {
           to.rows(),
           to.columns(),
           (from, count) -> quantiser.quantise(stream, type, stored, to.rowRange(from, count)));
-    } else if (type == WeightType.BF16) {
-      for (long at = 0; at < source.bytes(); at += StagingRing.BYTES) {
-        long length = Math.min(StagingRing.BYTES, source.bytes() - at);
-        ring.upload(source.map(at, length), to.elements(), at);
-      }
-    } else {
+    } else if (type == WeightType.F32) {
       chunks(
           source,
           to.rows(),
           to.columns(),
           (from, count) ->
-              elementwise.convert(
+              elementwise.toF16(
                   stream,
                   type,
                   stored,
-                  WeightType.BF16,
                   to.rowRange(from, count).elements(),
-                  (long) count * to.columns()));
+                  (long) count * to.columns(),
+                  beyond));
+    } else {
+      for (long at = 0; at < source.bytes(); at += StagingRing.BYTES) {
+        long length = Math.min(StagingRing.BYTES, source.bytes() - at);
+        ring.upload(source.map(at, length), to.elements(), at);
+        f16(type, to.elements().slice(at, length), length / Short.BYTES);
+      }
     }
   }
 
   /** @param source [columns x rows] of the matrix */
   private void fillTransposed(TensorSource source, DeviceMatrix to) {
-    DeviceBuffer target = to.type().quantised() ? transposed : to.elements();
+    boolean quantised = to.type().quantised();
+    // 16-bit weights are quantised as they are
+    WeightType type =
+        quantised && source.type() == WeightType.BF16 ? WeightType.BF16 : WeightType.F16;
+    DeviceBuffer target = quantised ? transposed : to.elements();
     chunks(
         source,
         to.columns(),
@@ -165,23 +182,37 @@ final class DeviceLoader implements AutoCloseable {
         (from, count) ->
             elementwise.transpose(
                 stream,
-                bf16(source.type(), (long) count * to.rows()),
+                type == WeightType.BF16 ? stored : f16(source.type(), stored, (long) count * to.rows()),
                 count,
                 to.rows(),
                 target,
                 to.columns(),
                 from));
-    if (to.type().quantised()) {
-      quantiser.quantise(stream, WeightType.BF16, transposed, to);
+    if (quantised) {
+      quantiser.quantise(stream, type, transposed, to);
     }
   }
 
-  private DeviceBuffer bf16(WeightType type, long elements) {
-    if (type == WeightType.BF16) {
-      return stored;
+  /** Elements as f16: in place where they take as much room. */
+  private DeviceBuffer f16(WeightType type, DeviceBuffer elements, long n) {
+    if (type == WeightType.F16) {
+      return elements;
     }
-    elementwise.convert(stream, type, stored, WeightType.BF16, converted, elements);
-    return converted;
+    DeviceBuffer to = type == WeightType.F32 ? converted : elements;
+    elementwise.toF16(stream, type, elements, to, n, beyond);
+    return to;
+  }
+
+  private void requireRange() {
+    try (PinnedBuffer found = context.allocatePinned(Integer.BYTES)) {
+      stream.download(found, 0, beyond, 0, Integer.BYTES);
+      stream.synchronize();
+      if (found.bytes().getInt(0) != 0) {
+        throw new UserException(
+            "model '" + model + "' has weights beyond 65504, or that are no numbers: the CUDA"
+                + " backend keeps them in f16; use --backend cpu");
+      }
+    }
   }
 
   /** A tensor [rows x columns], even numbers of rows at a time but for the last. */

@@ -50,7 +50,7 @@ public final class DeviceModel implements LoadedModel {
   /**
    * Loads a checkpoint.
    *
-   * @param weights of the feed-forward: BF16 (f32 and f16 checkpoints are rounded), INT8 or INT4
+   * @param weights of the feed-forward: BF16 or F16 (both are computed with as f16), INT8 or INT4
    * @throws UserException for a missing, truncated or unsupported part, or when it does not fit
    */
   public static DeviceModel load(ModelFiles files, WeightType weights, CudaDevice device) {
@@ -60,7 +60,7 @@ public final class DeviceModel implements LoadedModel {
       try {
         requireRoom(files.name(), layout, context);
         DeviceWeights loaded;
-        try (var loader = new DeviceLoader(context, reader.tensors(), layout)) {
+        try (var loader = new DeviceLoader(context, files.name(), reader.tensors(), layout)) {
           long start = System.nanoTime();
           loaded = loader.load();
           LOG.info(

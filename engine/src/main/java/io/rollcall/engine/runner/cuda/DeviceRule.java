@@ -11,6 +11,7 @@ import io.rollcall.kernels.cuda.CudaStream;
 import io.rollcall.kernels.cuda.DecodeFeedForward;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.DeviceMatrix;
+import io.rollcall.kernels.cuda.Elementwise;
 import io.rollcall.kernels.cuda.StepState;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -137,6 +138,7 @@ record DeviceRule(
       List<float[]> scales,
       Allocations held,
       CudaStream stream) {
+    Elementwise elementwise = new Elementwise(held.context());
     List<DecodeFeedForward.Layer> layers = new ArrayList<>();
     for (int i = 0; i < model.weights().layers().size(); i++) {
       DeviceLayer weights = model.weights().layers().get(i);
@@ -149,9 +151,13 @@ record DeviceRule(
       if (plan.method().needsPredictor()) {
         Predictor predictor = plan.profile().predictors().layers().get(i);
         int rank = (predictor.rank() + COLUMNS - 1) / COLUMNS * COLUMNS;
-        a = Uploads.bf16(held, stream, rank, predictor.hidden(), padRows(predictor, rank));
-        b = Uploads.bf16(
-                held, stream, predictor.intermediate(), rank, padColumns(predictor, rank));
+        a =
+            Uploads.matrix(
+                held, stream, elementwise, rank, predictor.hidden(), padRows(predictor, rank));
+        b =
+            Uploads.matrix(
+                held, stream, elementwise, predictor.intermediate(), rank,
+                padColumns(predictor, rank));
       }
       layers.add(
           new DecodeFeedForward.Layer(weights.gateUp(), weights.down(), scale, a, b));

@@ -7,7 +7,7 @@ import java.util.List;
 /**
  * All weights of a model on one device.
  *
- * @param embedding bf16 [vocabulary x d]
+ * @param embedding f16 [vocabulary x d]
  * @param norm f32 [d], before the head
  * @param head [vocabulary x d]
  * @param bytes they take together

@@ -1,5 +1,6 @@
 package io.rollcall.engine.runner.cuda;
 
+import io.rollcall.kernels.Float16;
 import io.rollcall.kernels.WeightType;
 import io.rollcall.kernels.cuda.CudaContext;
 import io.rollcall.kernels.cuda.CudaStream;
@@ -31,7 +32,7 @@ final class DownNorms {
       List<float[]> norms = new ArrayList<>();
       try (Allocations held = new Allocations(context)) {
         DeviceMatrix any = weights.layers().get(0).down();
-        long bytes = WeightType.BF16.bytes((long) any.rows() * any.columns());
+        long bytes = WeightType.F16.bytes((long) any.rows() * any.columns());
         CudaStream stream = held.keep(context.newStream());
         DeviceBuffer rows = held.device("a down projection's rows", bytes);
         PinnedBuffer host = held.pinned(bytes);
@@ -46,12 +47,12 @@ final class DownNorms {
 
   private float[] norms(
       CudaStream stream, DeviceMatrix down, DeviceBuffer rows, PinnedBuffer host) {
-    DeviceBuffer bf16 = down.elements();
+    DeviceBuffer f16 = down.elements();
     if (down.type().quantised()) {
       new Quantiser(context).dequantise(stream, down, rows);
-      bf16 = rows;
+      f16 = rows;
     }
-    stream.download(host, 0, bf16, 0, rows.bytes());
+    stream.download(host, 0, f16, 0, rows.bytes());
     stream.synchronize();
     ShortBuffer elements = host.bytes().asShortBuffer();
     float[] norms = new float[down.rows()];
@@ -60,7 +61,7 @@ final class DownNorms {
       elements.get(r * row.length, row);
       double squares = 0;
       for (short bits : row) {
-        float value = Float.intBitsToFloat(bits << 16);
+        float value = Float16.toFloat(bits);
         squares += (double) value * value;
       }
       norms[r] = (float) Math.sqrt(squares);

@@ -17,7 +17,7 @@ import java.util.List;
 
 /**
  * Dense passes over packed prompt tokens. Products are of many rows: a quantised matrix is unpacked to
- * bf16 before its product, which costs a small part of it.
+ * f16 before its product, which costs a small part of it.
  */
 final class PrefillPass {
   private static final int LEAST_TOKENS = 2048;
@@ -96,7 +96,7 @@ final class PrefillPass {
     long d = layout.config().hiddenSize();
     long rows =
         Math.max(layout.queryKeyValueRows(), 2L * layout.config().intermediateSize());
-    return WeightType.BF16.bytes(d * Math.max(rows, layout.headColumns()));
+    return WeightType.F16.bytes(d * Math.max(rows, layout.headColumns()));
   }
 
   /** Tokens of a pass, at most. */
@@ -136,7 +136,7 @@ final class PrefillPass {
   /**
    * x of the wanted rows, normalised for the head.
    *
-   * @param to bf16 [count x d]
+   * @param to f16 [count x d]
    */
   void gather(int from, int count, DeviceBuffer to) {
     runner.elementwise.gatherNorm(
@@ -164,7 +164,9 @@ final class PrefillPass {
     int f = config.intermediateSize();
     runner.elementwise.activateAndMultiply(
         runner.stream, config.activation(), gateUp, activated, n, f);
-    gemm.multiply(activated, bf16(w.down()), hidden, true, n, config.hiddenSize(), f, 1);
+    int d = config.hiddenSize();
+    gemm.multiply(
+        activated, f, f16(w.down()), d, hidden, d, true, n, d, f, 1 / Elementwise.NEURON_SCALE, 1);
   }
 
   private void normalise(Elementwise.Norm norm, int n) {
@@ -175,10 +177,10 @@ final class PrefillPass {
   /** out [n x rows] = in [n x columns] W^T + beta out. */
   private void multiply(
       DeviceBuffer in, DeviceMatrix w, DeviceBuffer out, boolean f32, int n, float beta) {
-    gemm.multiplyTransposed(in, bf16(w), out, f32, n, w.rows(), w.columns(), beta);
+    gemm.multiplyTransposed(in, f16(w), out, f32, n, w.rows(), w.columns(), beta);
   }
 
-  private DeviceBuffer bf16(DeviceMatrix w) {
+  private DeviceBuffer f16(DeviceMatrix w) {
     if (!w.type().quantised()) {
       return w.elements();
     }

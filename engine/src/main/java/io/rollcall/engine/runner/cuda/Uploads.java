@@ -4,6 +4,7 @@ import io.rollcall.kernels.WeightType;
 import io.rollcall.kernels.cuda.CudaStream;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.DeviceMatrix;
+import io.rollcall.kernels.cuda.Elementwise;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
@@ -22,13 +23,16 @@ final class Uploads {
     return upload(held, stream, what, bytes);
   }
 
-  /** A BF16 matrix of these bits. */
-  static DeviceMatrix bf16(
-      Allocations held, CudaStream stream, int rows, int columns, short[] elements) {
+  /** The matrix of these bf16 bits. */
+  static DeviceMatrix matrix(
+      Allocations held, CudaStream stream, Elementwise elementwise, int rows, int columns,
+      short[] elements) {
     ByteBuffer bytes = direct(Short.BYTES * elements.length);
     bytes.asShortBuffer().put(elements);
-    return new DeviceMatrix(
-        WeightType.BF16, rows, columns, upload(held, stream, "a predictor", bytes), null);
+    DeviceBuffer buffer = upload(held, stream, "a predictor", bytes);
+    DeviceBuffer beyond = held.device("the range of a predictor", Integer.BYTES);
+    elementwise.toF16(stream, WeightType.BF16, buffer, buffer, elements.length, beyond);
+    return new DeviceMatrix(WeightType.F16, rows, columns, buffer, null);
   }
 
   /** Direct, as a stream takes it. */

@@ -120,7 +120,7 @@ public final class DecodeBenchmark {
       stream.zero(from, 0, bytes);
       copyBytesPerMicro = 2.0 * bytes / micros(held, stream, () -> stream.copy(to, 0, from, 0, bytes));
       Gemm gemm = held.keep(Gemms.open(cuda, stream));
-      DeviceMatrix noise = new DeviceMatrix(WeightType.BF16, n, n, from, null);
+      DeviceMatrix noise = new DeviceMatrix(WeightType.F16, n, n, from, null);
       fill(held, stream, noise);
       double product =
           micros(
@@ -148,7 +148,7 @@ public final class DecodeBenchmark {
     }
     DeviceBuffer noise = held.device("noise", values.capacity());
     stream.upload(noise, 0, values);
-    long bytes = DeviceMatrix.elementBytes(WeightType.BF16, matrix.rows(), matrix.columns());
+    long bytes = DeviceMatrix.elementBytes(WeightType.F16, matrix.rows(), matrix.columns());
     for (long at = 0; at < bytes; at += noise.bytes()) {
       stream.copy(matrix.elements(), at, noise, 0, Math.min(noise.bytes(), bytes - at));
     }
@@ -260,7 +260,7 @@ public final class DecodeBenchmark {
 
   /** Weights but for the embedding table, of which a step reads a row a sequence, and the cache. */
   private double bytes(DeviceModel model, int batch, double feedForward) {
-    long embedding = WeightType.BF16.bytes((long) config.vocabulary() * config.hiddenSize());
+    long embedding = WeightType.F16.bytes((long) config.vocabulary() * config.hiddenSize());
     double others =
         model.layout().bytes()
             - (model.layout().ownHead() ? embedding : 0)

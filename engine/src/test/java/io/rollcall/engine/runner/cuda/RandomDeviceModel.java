@@ -7,6 +7,7 @@ import io.rollcall.engine.model.Rope;
 import io.rollcall.engine.text.PromptTemplate;
 import io.rollcall.engine.text.TextTokenizer;
 import io.rollcall.kernels.Activation;
+import io.rollcall.kernels.Float16;
 import io.rollcall.kernels.WeightType;
 import io.rollcall.kernels.cuda.CudaContext;
 import io.rollcall.kernels.cuda.CudaDevice;
@@ -42,7 +43,7 @@ final class RandomDeviceModel {
     Random random = new Random(seed);
     ByteBuffer values = Uploads.direct(Short.BYTES * NOISE_ELEMENTS);
     for (int i = 0; i < NOISE_ELEMENTS; i++) {
-      values.putShort(2 * i, bf16((float) (random.nextGaussian() * DEVIATION)));
+      values.putShort(2 * i, (short) Float16.fromFloat((float) (random.nextGaussian() * DEVIATION)));
     }
     noise = upload("noise", values);
   }
@@ -87,7 +88,7 @@ final class RandomDeviceModel {
   private DeviceWeights weights() {
     ModelConfig config = layout.config();
     int d = config.hiddenSize();
-    DeviceMatrix embedding = matrix(WeightType.BF16, config.vocabulary(), d);
+    DeviceMatrix embedding = matrix(WeightType.F16, config.vocabulary(), d);
     List<DeviceLayer> layers = new ArrayList<>();
     for (int i = 0; i < config.layers(); i++) {
       layers.add(
@@ -159,9 +160,5 @@ final class RandomDeviceModel {
     for (long at = 0; at < to.bytes(); at += from.bytes()) {
       stream.copy(to, at, from, 0, Math.min(from.bytes(), to.bytes() - at));
     }
-  }
-
-  private static short bf16(float value) {
-    return (short) (Float.floatToRawIntBits(value) >>> 16);
   }
 }
