@@ -10,7 +10,7 @@ struct Calls {
   const float* thresholds;   // [buckets x layers]
   const int* dense_from;     // [buckets] union rows from which a layer runs dense; above f for never
   const float* row_scale;    // [f] factors of the scores, or null
-  int* records;              // [steps x layers x kRecordStride]
+  int* records;              // [steps x layers x kRecordStride], after those of the step before
   int layer;
   int layers;
   int logits;                // 1: the score itself must pass the threshold; 0: its magnitude
@@ -19,6 +19,9 @@ struct Calls {
   __device__ int* record() const {
     return records + (static_cast<size_t>(state->step) * layers + layer) * kRecordStride;
   }
+  // Whether the layer was past its crossover a step ago: what decides where calls and the products that
+  // follow from them are one kernel, which reads rows before it can know how many there will be.
+  __device__ bool crossed() const { return record()[-layers * kRecordStride] >= dense_from[state->bucket]; }
   __device__ float scale(int row) const { return row_scale == nullptr ? 1.0f : row_scale[row]; }
   __device__ bool called(float score, float scale, float threshold) const {
     return (logits ? score : fabsf(score) * scale) > threshold;

@@ -65,6 +65,11 @@ enum class Second : int {
   kBoth = 2,   // s = act(gate) * up: a predictor's
 };
 
+// Of a dense step, the score that calls a neuron: up's product, or gate's, activated.
+__device__ __forceinline__ float dense_score(Second kind, float activated_gate, float up) {
+  return kind == Second::kUp ? activated_gate : up;
+}
+
 // `other` is up where the product is gate.
 __device__ __forceinline__ float coefficient(Second kind, int activation, float product, float other, float score) {
   if (kind == Second::kUp) return product * score;

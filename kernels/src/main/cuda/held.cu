@@ -5,7 +5,8 @@
 //   held_union   scores, calls and the other product of a sparse feed-forward at once. Whether a neuron
 //                is in the union depends on its own row's scores alone, so the block that has them reads
 //                the called rows of the other matrix (or gate and up, for a predictor) right after, in
-//                the same ring. Nothing waits for the whole union.
+//                the same ring. Nothing waits for the whole union. Where the layer's union was past the
+//                crossover a step ago, every row is read.
 //
 // held_project y f32 [batch x rows]; held_hidden the same as f16; held_qkv as qkv; held_gate_up the dense coefficients.
 //
@@ -109,9 +110,22 @@ struct HeldUnion {
 
   __device__ int row_of(int local) const { return tile_of(local / 16) * 16 + local % 16; }
 
+  // A layer past its crossover reads gate and up of all neurons as a dense one does, 8 neurons at a time,
+  // and still counts calls. With a predictor the second product takes all neurons.
+  __device__ StreamedMatrix gate() const {
+    const bool is_second = kind == Second::kGate;
+    return {is_second ? second.elements : first.elements, is_second ? second.scales : first.scales, first.columns};
+  }
+
   // The asking warps: the first product's tiles, then the second's as far as rows for them are known.
-  __device__ void ask(Stream& stream, const CalledRows& called) const {
+  __device__ void ask(Stream& stream, const CalledRows& called, bool crossed) const {
     const int r = Stream::asked_row();
+    if (crossed && kind != Second::kBoth) {
+      const StreamedMatrix matrix = gate();
+      for (int half = 0; half < 2 * called.tiles; half++)
+        stream.ask(matrix, tile_of(half / 2) * 16 + half % 2 * 8 + r % 8 + r / 8 * rows);
+      return;
+    }
     for (int tile = 0; tile < called.tiles; tile++) stream.ask(first, tile_of(tile) * 16 + r);
     const NeuronTiles second_tiles(kind, rows);
     const int each = second_tiles.neurons(16);
@@ -122,13 +136,57 @@ struct HeldUnion {
     }
   }
 
+  // Counts the calls of a warp's results: `call` of row `r` by sequence `b`. Whole warps.
+  __device__ void count_calls(bool call, int r, int b, int* flags, int* counts) const {
+    const int lane = threadIdx.x % kWarp;
+    const unsigned votes = __ballot_sync(kAllLanes, call);
+    if (b == 0) flags[r] = votes >> lane & ((1u << kBatch) - 1);
+    constexpr unsigned kSame = kBatch == 8 ? 0x01010101u : 0x00010001u;
+    if (lane < kBatch && (votes & kSame << lane)) atomicAdd(&counts[lane], __popc(votes & kSame << lane));
+  }
+
+  // Adds to the layer's record, after a barrier.
+  __device__ void record(int union_rows, const int* counts, bool crossed) const {
+    if (threadIdx.x == 0 && union_rows != 0) atomicAdd(calls.record(), union_rows);
+    if (threadIdx.x == 0 && blockIdx.x == 0 && crossed) calls.record()[1] = 1;
+    if (threadIdx.x < kBatch && counts[threadIdx.x] != 0)
+      atomicAdd(calls.record() + 2 + threadIdx.x, counts[threadIdx.x]);
+  }
+
+  // The multiplying warps of a layer past its crossover.
+  __device__ void multiply_all(Stream& stream, int tiles, const typename Stream::X& x, int* flags, int* counts) const {
+    const uint64_t active = active_mask(calls.state, batch);
+    const float threshold = calls.threshold();
+    const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;
+    int union_rows = 0;
+    for (int half = 0; half < 2 * tiles; half++) {
+      stream.multiply(x, first.columns);
+      if (r < 8) {
+        const int row = tile_of(half / 2) * 16 + half % 2 * 8 + r;
+        const float g = activate(activation, stream.total(r, b)), up = stream.total(r + 8, b);
+        const bool in = active >> b & 1;
+        const bool call = in && calls.called(dense_score(kind, g, up), calls.scale(row), threshold);
+        count_calls(call, half % 2 * 8 + r, b, flags, counts);
+        coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(in && (!own || call) ? g * up : 0);
+      }
+      if (half % 2 == 0) continue;
+      barrier_among(Stream::kMultiplying);
+      const int lane = threadIdx.x % kWarp;
+      const unsigned mask = __ballot_sync(kAllLanes, lane < 16 && flags[lane & 15] != 0);
+      if (threadIdx.x == 0) union_bits[tile_of(half / 2)] = static_cast<uint16_t>(mask);
+      union_rows += __popc(mask);
+    }
+    barrier_among(Stream::kMultiplying);
+    record(union_rows, counts, true);
+  }
+
   __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x1,
-                           const typename Stream::X& x2, float* scores, int* flags, int* counts) const {
+                           const typename Stream::X& x2, float* scores, int* flags, int* counts, bool crossed) const {
     const uint64_t active = active_mask(calls.state, batch);
     const float threshold = calls.threshold();
     const int lane = threadIdx.x % kWarp;
     const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;  // of a result; r < 16 has one
-    int count = 0;
+    int count = 0, union_rows = 0;
     for (int tile = 0; tile < called.tiles; tile++) {
       stream.multiply(x1, first.columns);
       if (r < 16) {
@@ -136,18 +194,17 @@ struct HeldUnion {
         if (kind == Second::kUp) score = activate(activation, score);
         scores[(tile * 16 + r) * kBatch + b] = score;
         const bool call = (active >> b & 1) && calls.called(score, calls.scale(tile_of(tile) * 16 + r), threshold);
-        const unsigned votes = __ballot_sync(kAllLanes, call);
-        if (b == 0) flags[r] = votes >> lane & ((1u << kBatch) - 1);
-        constexpr unsigned kSame = kBatch == 8 ? 0x01010101u : 0x00010001u;
-        if (lane < kBatch && (votes & kSame << lane)) atomicAdd(&counts[lane], __popc(votes & kSame << lane));
+        count_calls(call, r, b, flags, counts);
       }
       barrier_among(Stream::kMultiplying);
       const unsigned mask = __ballot_sync(kAllLanes, lane < 16 && flags[lane & 15] != 0);
+      const unsigned read = crossed ? 0xffffu : mask;
       if (threadIdx.x < kWarp) {
-        called.publish(tile, called.append(tile * 16, mask, count));
+        called.publish(tile, called.append(tile * 16, read, count));
         if (lane == 0) union_bits[tile_of(tile)] = static_cast<uint16_t>(mask);
       }
-      count += __popc(mask);
+      count += __popc(read);
+      union_rows += __popc(mask);
     }
     barrier_among(Stream::kMultiplying);
     const int each = NeuronTiles(kind, rows).neurons(16);
@@ -163,15 +220,14 @@ struct HeldUnion {
         coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(s);
       }
     }
-    if (threadIdx.x == 0 && count != 0) atomicAdd(calls.record(), count);
-    if (threadIdx.x < kBatch && counts[threadIdx.x] != 0)
-      atomicAdd(calls.record() + 2 + threadIdx.x, counts[threadIdx.x]);
+    record(union_rows, counts, crossed);
   }
 
   // Whole block. Every block has a tile.
   __device__ void run(const f16* first_x, const f16* second_x) const {
     __shared__ int flags[16];
     __shared__ int counts[kBatch];
+    __shared__ bool crossed;
     const int tiles = own_tiles(rows / 16);
     const bool same = first_x == second_x;
     char* free = shared + Stream::kFixedBytes;
@@ -184,11 +240,13 @@ struct HeldUnion {
     int* called_counts = reinterpret_cast<int*>(scores + tiles * 16 * kBatch);
     const CalledRows called{listed, called_counts, reinterpret_cast<uint16_t*>(called_counts + tiles), tiles};
     if (threadIdx.x < kBatch) counts[threadIdx.x] = 0;
-    if (threadIdx.x == 0)
+    if (threadIdx.x == 0) {
+      crossed = calls.crossed();
       for (int tile = 0; tile < tiles; tile++) barrier_init(listed + tile, 1);
+    }
     Stream stream(shared);
     if (Stream::asks()) {
-      ask(stream, called);
+      ask(stream, called, crossed);
       return;
     }
     depend_wait();
@@ -198,7 +256,10 @@ struct HeldUnion {
     }
     barrier_wait(stream.held, 0);
     if (!same) barrier_wait(stream.held + 1, 0);
-    multiply(stream, called, x1, x2, scores, flags, counts);
+    if (crossed && kind != Second::kBoth)
+      multiply_all(stream, tiles, x1, flags, counts);
+    else
+      multiply(stream, called, x1, x2, scores, flags, counts, crossed);
   }
 };
 

@@ -224,15 +224,81 @@ struct WideUnion {
       }
     });
     const Called called(stream.after, tiles);
+    const bool crossed = !alone && calls.crossed();
+    const bool dense = crossed && kind != Second::kBoth;
     if (Stream::multiplies())
-      multiply(stream, called, first_x, second_x, shared, same ? shared : shared + first_bytes);
+      multiply(stream, called, first_x, second_x, shared, same ? shared : shared + first_bytes, dense);
     else if (Stream::finishes())
-      finish(stream, called, groups);
+      dense ? finish_all(stream, called, groups) : finish(stream, called, groups);
     else if (Stream::asks())
-      ask(stream, called, groups);
+      dense ? ask_all(stream, called, groups) : ask(stream, called, groups);
     else
-      list(stream, called, groups);
+      list(stream, called, groups, crossed);
     stream.leave();
+  }
+
+  // A layer past its crossover reads gate and up of all neurons as a dense one does, and still counts calls:
+  // each tile of 64 neurons is two of 32, the first and the second eight of each 16. With a predictor the
+  // second product takes all neurons.
+  __device__ void ask_all(Stream& stream, const Called& called, const Groups& groups) const {
+    const bool is_second = kind == Second::kGate;
+    const StreamedMatrix gate{is_second ? second.elements : first.elements, is_second ? second.scales : first.scales,
+                              second.columns};
+    const SecondSteps steps(gate.columns, stream.rank, stream.blocks);
+    const int half = Stream::warpgroup();
+    for (int tile = 0; tile < called.tiles; tile++)
+      stream.template ask<kSecond>(gate, steps, [&](int r) {
+        const int group = groups.first + tile * 4 + r / 16;
+        return group < groups.end ? group * 16 + half * 8 + r % 8 + (r / 8 & 1) * rows : -1;
+      });
+    stream.join();
+  }
+
+  __device__ void finish_all(Stream& stream, const Called& called, const Groups& groups) const {
+    depend_wait();
+    stream.join();
+    const uint64_t active = active_mask(calls.state, batch);
+    const float threshold = calls.threshold();
+    uint32_t counts[Stream::kPieceColumns][2] = {}, low_masks[Stream::kPieceColumns] = {};
+    for (int unit = 0; unit < 2 * called.tiles; unit++)
+      stream.finish(unit, [&](int i, const Piece& piece) {
+        const int tile = unit / 2, half = unit % 2, group = groups.first + tile * 4 + piece.warp;
+        uint32_t mask = 0;
+        if (group < groups.end) {
+          const int row = group * 16 + half * 8 + piece.row;
+          const float scale = calls.scale(row);
+          bool any = false;
+          float s[4];
+#pragma unroll
+          for (int j = 0; j < 4; j++) {
+            const float g = activate(activation, of(piece.low, j)), up = of(piece.high, j);
+            const bool in = active >> (piece.b + j) & 1;
+            const bool call = in && calls.called(dense_score(kind, g, up), scale, threshold);
+            counts[i][j / 2] += call ? 1u << j % 2 * 16 : 0;
+            any |= call;
+            s[j] = in && (!own || call) ? g * up : 0;
+          }
+          store_coefficients(coefficients + static_cast<size_t>(row) * kBatch + piece.b, s);
+          mask = eight_rows(any);
+        }
+        if (half == 0) {
+          low_masks[i] = mask;
+        } else {
+          tell(stream, called, tile, i, low_masks[i] | mask << 8);
+        }
+      });
+    count(stream, counts);
+  }
+
+  // Tells all blocks of the cluster which of a piece's 16 rows are called.
+  __device__ void tell(const Stream& stream, const Called& called, int tile, int i, uint32_t mask) const {
+    const int lane = threadIdx.x % kWarp;
+    __syncwarp();
+    if (lane < stream.blocks) {
+      const int at = stream.rank * stream.own_pieces + (threadIdx.x - Stream::kMultiplying) / kWarp + 4 * i;
+      store_in(address_in(called.masks + tile * kPieces + at, lane), mask);
+      barrier_arrive_in(address_in(called.told + tile, lane));
+    }
   }
 
   __device__ void ask(Stream& stream, const Called& called, const Groups& groups) const {
@@ -257,7 +323,7 @@ struct WideUnion {
   }
 
   __device__ void multiply(Stream& stream, const Called& called, const f16* first_x, const f16* second_x,
-                           char* held_first, char* held_second) const {
+                           char* held_first, char* held_second, bool dense) const {
     const FirstSteps first_steps(first.columns, stream.rank, stream.blocks);
     depend_wait();
     stream.template hold<kFirst>(held_first, first_x, first.columns, first_steps, batch);
@@ -267,11 +333,13 @@ struct WideUnion {
     stream.held();
     stream.join();
     float sums[Stream::kSums];
-    for (int tile = Stream::warpgroup(); tile < called.tiles; tile += 2) {
+    // all of a dense step's tiles are of the second matrix's format, which is the first's
+    const int tiles = dense ? 2 * called.tiles : called.tiles;
+    for (int tile = Stream::warpgroup(); tile < tiles; tile += 2) {
       stream.template multiply<kFirst>(sums, held_first, first_steps);
       stream.send(tile, sums);
     }
-    if (alone) return;
+    if (alone || dense) return;
     const SecondSteps second_steps(second.columns, stream.rank, stream.blocks);
     const int each = NeuronTiles(kind, rows).neurons(64);
     KnownRows known{called};
@@ -284,7 +352,6 @@ struct WideUnion {
   __device__ void finish(Stream& stream, const Called& called, const Groups& groups) const {
     depend_wait();
     stream.join();
-    const int lane = threadIdx.x % kWarp;
     const Coefficients<kBatch> second_sums{calls, kind, activation, own, active_mask(calls.state, batch),
                                            calls.threshold(), scores, coefficients};
     uint32_t counts[Stream::kPieceColumns][2] = {};
@@ -296,12 +363,7 @@ struct WideUnion {
           mask = score(piece.low, group * 16 + piece.row, piece.b, second_sums, counts[i]) |
                  score(piece.high, group * 16 + piece.row + 8, piece.b, second_sums, counts[i]) << 8;
         }
-        __syncwarp();
-        if (lane < stream.blocks) {
-          const int at = stream.rank * stream.own_pieces + (threadIdx.x - Stream::kMultiplying) / kWarp + 4 * i;
-          store_in(address_in(called.masks + tile * kPieces + at, lane), mask);
-          barrier_arrive_in(address_in(called.told + tile, lane));
-        }
+        tell(stream, called, tile, i, mask);
       });
     if (!alone) {
       KnownRows known{called};
@@ -335,7 +397,11 @@ struct WideUnion {
       counts[i / 2] += call ? 1u << i % 2 * 16 : 0;
       any |= call;
     }
-    // a row is four lanes
+    return eight_rows(any);
+  }
+
+  // Bit g: `any` of row g's four lanes.
+  __device__ static uint32_t eight_rows(bool any) {
     uint32_t votes = __ballot_sync(kAllLanes, any);
     votes |= votes >> 1;
     votes |= votes >> 2;
@@ -364,24 +430,30 @@ struct WideUnion {
   }
 
   // The last warp: lists what is called, tile after tile.
-  __device__ void list(Stream& stream, const Called& called, const Groups& groups) const {
+  __device__ void list(Stream& stream, const Called& called, const Groups& groups, bool crossed) const {
     depend_wait();
     const int lane = threadIdx.x % kWarp;
-    int count = 0;
+    int count = 0, union_rows = 0;
     for (int tile = 0; tile < called.tiles; tile++) {
       barrier_wait_cluster(called.told + tile, 0);
       const uint32_t mask = lane < kPieces ? called.masks[tile * kPieces + lane] : 0;
       const int warp = lane / Stream::kPieceColumns;
       const uint32_t halves[2] = {__reduce_or_sync(kAllLanes, warp == 0 ? mask : warp == 1 ? mask << 16 : 0),
                                   __reduce_or_sync(kAllLanes, warp == 2 ? mask : warp == 3 ? mask << 16 : 0)};
+      const int left = (groups.end - groups.first) * 16 - tile * 64;
 #pragma unroll
-      for (int h = 0; h < 2; h++) count = called.append(tile * 64 + h * 32, halves[h], count);
+      for (int h = 0; h < 2; h++) {
+        const uint32_t all = left - h * 32 >= 32 ? ~0u : left - h * 32 > 0 ? 0xffffu : 0;
+        count = called.append(tile * 64 + h * 32, crossed ? all : halves[h], count);
+        union_rows += __popc(halves[h]);
+      }
       const int group = groups.first + tile * 4 + lane;
       if (stream.rank == 0 && lane < 4 && group < groups.end)
         union_bits[group] = static_cast<uint16_t>((lane < 2 ? halves[0] : halves[1]) >> (lane % 2 * 16));
       called.publish(tile, count);
     }
-    if (stream.rank == 0 && lane == 0 && !alone && count != 0) atomicAdd(calls.record(), count);
+    if (stream.rank == 0 && lane == 0 && !alone && union_rows != 0) atomicAdd(calls.record(), union_rows);
+    if (blockIdx.x == 0 && lane == 0 && crossed) calls.record()[1] = 1;
     stream.join();
   }
 };

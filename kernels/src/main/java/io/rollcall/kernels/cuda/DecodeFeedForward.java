@@ -53,20 +53,19 @@ public final class DecodeFeedForward implements AutoCloseable {
    * @param own whether a sequence uses only the rows it called itself
    * @param mostRows rows of a budget, or f for none
    * @param thresholds f32 [buckets x layers]
-   * @param denseFrom int [buckets], union rows from which a layer runs dense; more than f for never
-   * @param crosses [buckets] whether denseFrom is at most f; where it is not, calls and the products
-   *     that follow them need not wait for the whole union
+   * @param denseFrom int [buckets], union rows from which a layer runs dense; more than f for never. Where
+   *     calls and the products that follow from them are one kernel, the layer's union of the step before
+   *     decides
    */
   public record Rule(
       Scores scores,
       boolean own,
       int mostRows,
       DeviceBuffer thresholds,
-      DeviceBuffer denseFrom,
-      boolean[] crosses) {
+      DeviceBuffer denseFrom) {
 
     public static Rule dense() {
-      return new Rule(Scores.NONE, false, Integer.MAX_VALUE, null, null, null);
+      return new Rule(Scores.NONE, false, Integer.MAX_VALUE, null, null);
     }
   }
 
@@ -76,7 +75,8 @@ public final class DecodeFeedForward implements AutoCloseable {
    * @param index of the layer
    * @param x f16 [batch x d]
    * @param state a {@link StepState}
-   * @param records int [steps x layers x RECORD_STRIDE], zero before the step; may be null for dense
+   * @param records int [steps x layers x RECORD_STRIDE], zero before the step, and in the same memory
+   *     before them those of the step before; may be null for dense
    * @param y f32 [splits(batch) x batch x d], summands of the output
    */
   public record Call(
@@ -168,13 +168,11 @@ public final class DecodeFeedForward implements AutoCloseable {
 
   /** The step's scores and union alone: what calibration observes. */
   public void score(CudaStream stream, Call call) {
-    Layer layer = call.layer();
-    int f = intermediate;
     boolean wide = call.rule().scores() != Scores.BOTH && wideUnion(stream, call, pair(call), true);
     if (!wide) {
       scoreRows(stream, call);
     }
-    if (call.rule().mostRows() < f) {
+    if (call.rule().mostRows() < intermediate) {
       trim(stream, call);
     }
   }
@@ -306,9 +304,7 @@ public final class DecodeFeedForward implements AutoCloseable {
   /** Calls and coefficients in one kernel, where it can: returns whether it did. */
   private boolean calledAtOnce(CudaStream stream, Call call) {
     Rule rule = call.rule();
-    if (rule.scores() == Scores.BOTH
-        || rule.crosses()[StepState.bucket(call.batch())]
-        || rule.mostRows() < intermediate) {
+    if (rule.scores() == Scores.BOTH || rule.mostRows() < intermediate) {
       return false;
     }
     Pair pair = pair(call);

@@ -5,7 +5,8 @@ package io.rollcall.kernels.cuda;
  * shared memory of a block in bytes. {@code overlapping} is programmatic dependent launch: blocks may
  * start while the kernel before is ending, so the kernel must call {@code depend_wait()} before it
  * touches what others write. Devices before sm_90 ignore it. {@code cluster} is how many blocks along x
- * run at a time and reach each other's shared memory: 1, or up to 8 from sm_90 on.
+ * run at a time and reach each other's shared memory, up to 8, from sm_90 on; 0 for no clusters. A cluster
+ * of one is not the same: some instructions are of clusters alone.
  */
 public record Launch(
     int gridX, int gridY, int gridZ, int threads, int sharedBytes, boolean overlapping, int cluster) {
@@ -23,18 +24,18 @@ public record Launch(
     if (sharedBytes < 0) {
       throw new IllegalArgumentException("%d bytes of shared memory".formatted(sharedBytes));
     }
-    if (cluster < 1 || cluster > 8 || gridX % cluster != 0) {
+    if (cluster < 0 || cluster > 8 || cluster > 0 && gridX % cluster != 0) {
       throw new IllegalArgumentException(
-          "clusters of %d of %d blocks: 1 to 8 that divide them".formatted(cluster, gridX));
+          "clusters of %d of %d blocks: up to 8 that divide them".formatted(cluster, gridX));
     }
   }
 
   public static Launch of(int gridX, int threads) {
-    return new Launch(gridX, 1, 1, threads, 0, false, 1);
+    return new Launch(gridX, 1, 1, threads, 0, false, 0);
   }
 
   public static Launch of(int gridX, int gridY, int threads) {
-    return new Launch(gridX, gridY, 1, threads, 0, false, 1);
+    return new Launch(gridX, gridY, 1, threads, 0, false, 0);
   }
 
   public Launch grid(int x, int y, int z) {
@@ -58,6 +59,6 @@ public record Launch(
     return "grid %d x %d x %d, %d threads, %d bytes shared%s%s"
         .formatted(
             gridX, gridY, gridZ, threads, sharedBytes,
-            cluster > 1 ? ", clusters of " + cluster : "", overlapping ? ", overlapping" : "");
+            cluster > 0 ? ", clusters of " + cluster : "", overlapping ? ", overlapping" : "");
   }
 }

@@ -71,7 +71,7 @@ final class LaunchBlock {
     if (overlapping) {
       attribute(attributes++, PROGRAMMATIC_STREAM_SERIALIZATION, 1);
     }
-    if (launch.cluster() > 1) {
+    if (launch.cluster() > 0) {
       attribute(attributes++, CLUSTER_DIMENSION, launch.cluster(), 1, 1);
     }
     memory.putInt(ATTRIBUTE_COUNT, attributes);

@@ -133,8 +133,10 @@ public final class FeedForwardBenchmark {
     DeviceBuffer x = context.allocate("x", 2L * batch * d);
     stream.copy(x, 0, noise, 0, x.bytes());
     DeviceBuffer y = context.allocate("y", 4L * feedForward.splits(batch) * batch * d);
-    DeviceBuffer records = context.allocate("records", 4L * SETS * StepState.RECORD_STRIDE);
-    stream.zero(records, 0, records.bytes());
+    long recordBytes = 4L * SETS * StepState.RECORD_STRIDE;
+    DeviceBuffer bothRecords = context.allocate("records", 2 * recordBytes);
+    stream.zero(bothRecords, 0, bothRecords.bytes());
+    DeviceBuffer records = bothRecords.slice(recordBytes, recordBytes);
     DeviceBuffer thresholds = context.allocate("thresholds", 4L * 7 * SETS);
     DeviceBuffer denseFrom = upload(7, buffer -> buffer.putInt(f + 1));
     DeviceBuffer state = context.allocate("state", StepState.BYTES);
@@ -149,7 +151,7 @@ public final class FeedForwardBenchmark {
       stream.synchronize();
     }
     Rule rule =
-        method.equals("dense") ? Rule.dense() : new Rule(scores(method), false, f, thresholds, denseFrom, new boolean[7]);
+        method.equals("dense") ? Rule.dense() : new Rule(scores(method), false, f, thresholds, denseFrom);
     Call[] calls = new Call[SETS];
     for (int set = 0; set < SETS; set++) {
       calls[set] = new Call(layers[set], set, SETS, rule, x, batch, state, records, y);
@@ -179,7 +181,7 @@ public final class FeedForwardBenchmark {
             })) {
       micros = DeviceRates.medianMicros(context, stream, REPLAYS, () -> graph.launch(stream)) / STEPS;
     }
-    for (DeviceBuffer buffer : List.of(x, y, records, thresholds, denseFrom, state)) {
+    for (DeviceBuffer buffer : List.of(x, y, bothRecords, thresholds, denseFrom, state)) {
       buffer.close();
     }
     return micros;

@@ -8,6 +8,7 @@ import io.rollcall.kernels.{Activation, WeightType}
 import io.rollcall.kernels.cuda.DecodeFeedForward.{Call, Layer, Rule, Scores}
 
 class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
+  import DeviceFixture.tabulated
 
   /** f neurons with weights of their own, each as many times as that. */
   private case class Shape(d: Int, f: Int, batch: Int, rank: Int = 64, times: Int = 1)
@@ -38,10 +39,13 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       sum
     }
     private def silu(v: Double) = v / (1 + math.exp(-v))
-    val gate: Array[Array[Double]] = Array.tabulate(batch, f)((i, n) => silu(dot(gateUp, n, i, x)))
-    val up: Array[Array[Double]] = Array.tabulate(batch, f)((i, n) => dot(gateUp, f + n, i, x))
-    private val hidden = Array.tabulate(batch * rank)(j => DeviceFixture.rounded(dot(a, j % rank, j / rank, x).toFloat))
-    val score: Array[Array[Double]] = Array.tabulate(batch, f) { (i, n) =>
+    /** [batch][f] */
+    private def ofNeurons(value: (Int, Int) => Double) = tabulated(batch * f)(j => value(j / f, j % f)).grouped(f).toArray
+    val gate: Array[Array[Double]] = ofNeurons((i, n) => silu(dot(gateUp, n, i, x)))
+    val up: Array[Array[Double]] = ofNeurons((i, n) => dot(gateUp, f + n, i, x))
+    private val hidden =
+      tabulated(batch * rank)(j => dot(a, j % rank, j / rank, x)).map(h => DeviceFixture.rounded(h.toFloat))
+    val score: Array[Array[Double]] = ofNeurons { (i, n) =>
       scores match {
         case Scores.GATE => gate(i)(n)
         case Scores.UP => up(i)(n)
@@ -61,7 +65,8 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       ((sorted(at) + sorted(at + 1)) / 2).toFloat
     }
 
-    def run(threshold: Float, mostRows: Int, denseFrom: Int, crosses: Boolean = false): (Array[Float], Array[Int]) = {
+    /** @param before rows of the layer's union a step ago */
+    def run(threshold: Float, mostRows: Int, denseFrom: Int, before: Int = 0): (Array[Float], Array[Int]) = {
       val products = new DecodeProducts(context, 2 * f * times, batch)
       val feedForward = new DecodeFeedForward(context, products, d, f * times, Activation.SILU, batch)
       val host = java.nio.ByteBuffer.allocateDirect(StepState.BYTES).order(java.nio.ByteOrder.LITTLE_ENDIAN)
@@ -77,17 +82,20 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       thresholds(state.bucket * layers + index) = threshold
       val rule =
         if (scores == Scores.NONE) Rule.dense()
-        else new Rule(scores, own, mostRows, upload(thresholds), uploadInts(Array.fill(7)(denseFrom)), Array.fill(7)(crosses || denseFrom <= f))
+        else new Rule(scores, own, mostRows, upload(thresholds), uploadInts(Array.fill(7)(denseFrom)))
       val splits = feedForward.splits(batch)
       val y = zeros(4L * splits * batch * d)
-      val records = zeros(4L * layers * StepState.RECORD_STRIDE)
+      val stepRecords = layers * StepState.RECORD_STRIDE
+      val recordOfBefore = Array.fill(2 * stepRecords)(0)
+      recordOfBefore(index * StepState.RECORD_STRIDE) = before
+      val records = uploadInts(recordOfBefore).slice(4L * stepRecords, 4L * stepRecords)
       val layer = new Layer(
         gateUp.repeated(suite, 2, times), down.repeated(suite, 1, times), if (scaled) upload(rowScale) else null,
         a.matrix, b.repeated(suite, 1, times))
       feedForward.step(stream, new Call(layer, index, layers, rule, uploadF16(x), batch, uploadBytes(bytes), records, y))
       stream.synchronize()
       val sums = floats(y, splits * batch * d).grouped(batch * d).reduce((p, q) => p.zip(q).map(v => v._1 + v._2))
-      val record = ints(records, layers * StepState.RECORD_STRIDE)
+      val record = ints(records, stepRecords)
       feedForward.close()
       products.close()
       (sums, record.slice(index * StepState.RECORD_STRIDE, (index + 1) * StepState.RECORD_STRIDE))
@@ -101,14 +109,14 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       // [batch][f] coefficients of the rows in use
       val used = Array.ofDim[Double](batch, f)
       for (i <- 0 until batch if active(i); n <- rows if !own || calls(i, n, threshold)) used(i)(n) = gate(i)(n) * up(i)(n)
-      Array.tabulate(batch * d) { j =>
+      tabulated(batch * d) { j =>
         val (i, c) = (j / d, j % d)
         val s = used(i)
         var sum = 0.0
         var n = 0
         while (n < f) { if (s(n) != 0) sum += s(n) * down.values(n * d + c); n += 1 }
-        (sum * times).toFloat
-      }
+        sum * times
+      }.map(_.toFloat)
     }
 
     private lazy val totals = score.map(row => row.indices.map(m => math.pow(row(m) * rowScale(m), 2)).sum)
@@ -157,9 +165,9 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
             val threshold = step.thresholdAt(quantile)
             val union = step.union(threshold)
             val output = step.output(union, threshold)
-            // with and without a crossover the union takes different kernels
-            for (crosses <- Seq(false, true)) {
-              val (y, record) = step.run(threshold, Int.MaxValue, shape.f + 1, crosses)
+            // a budget, even one that nothing is too much for, takes other kernels
+            for (mostRows <- Seq(Int.MaxValue, shape.f - 1)) {
+              val (y, record) = step.run(threshold, mostRows, shape.f + 1)
               val near = math.max(1, shape.f / 100)
               assert(math.abs(record(0) - union.size) <= near, s"union of $shape at $quantile")
               assert(record(1) == 0)
@@ -185,8 +193,8 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
           if (scores == Scores.NONE) {
             step.check(step.run(0, Int.MaxValue, 0)._1, step.output(0 until shape.f, 0))
           } else {
-            for (quantile <- Seq(0.5, 0.98, 0.999); threshold = step.thresholdAt(quantile); union = step.union(threshold); crosses <- Seq(false, true)) {
-              val (y, record) = step.run(threshold, Int.MaxValue, shape.f * shape.times + 1, crosses)
+            for (quantile <- Seq(0.5, 0.98, 0.999); threshold = step.thresholdAt(quantile); union = step.union(threshold); mostRows <- Seq(Int.MaxValue, shape.f * shape.times - 1)) {
+              val (y, record) = step.run(threshold, mostRows, shape.f * shape.times + 1)
               val near = 2 * shape.times
               assert(math.abs(record(0) - union.size * shape.times) <= near, s"union of $shape at $quantile")
               for (i <- 0 until batch) {
@@ -204,13 +212,23 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
   test("a union past the crossover runs dense and says so") {
     onDevice {
       val random = new Random(6)
-      for (shape <- shapes; scores <- Seq(Scores.GATE, Scores.UP, Scores.BOTH, Scores.PREDICTOR)) {
-        val step = new Step(shape, WeightType.F16, scores, false, random)
+      for (shape <- shapes :+ Shape(4096, 160, 61, 640, times = 44); scores <- Seq(Scores.GATE, Scores.UP, Scores.BOTH, Scores.PREDICTOR);
+           kind <- Seq(WeightType.F16, WeightType.INT8); own <- Seq(false, true)) {
+        val step = new Step(shape, kind, scores, own, random)
         val threshold = step.thresholdAt(0.9)
-        val (y, record) = step.run(threshold, Int.MaxValue, 1)
-        assert(record(1) == 1)
-        assert(math.abs(record(0) - step.union(threshold).size) <= math.max(1, shape.f / 100))
-        step.check(y, step.output(0 until shape.f, threshold))
+        val output = step.output(0 until shape.f, threshold)
+        // where calls and products are one kernel, the step before decides
+        for (mostRows <- Seq(Int.MaxValue, shape.f * shape.times - 1)) {
+          val (y, record) = step.run(threshold, mostRows, 1, before = 1)
+          assert(record(1) == 1, s"of $shape")
+          val near = shape.times * math.max(2, shape.f / 100)
+          assert(math.abs(record(0) - shape.times * step.union(threshold).size) <= near, s"of $shape")
+          for (i <- 0 until shape.batch) {
+            val want = shape.times * (0 until shape.f).count(step.calls(i, _, threshold))
+            assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape")
+          }
+          step.check(y, output)
+        }
       }
     }
   }

@@ -12,14 +12,14 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
 
   private def expected(w: DeviceWeights, x: Array[Float], batch: Int): Array[Float] = {
     val columns = w.matrix.columns
-    Array.tabulate(batch * w.matrix.rows) { i =>
+    DeviceFixture.tabulated(batch * w.matrix.rows) { i =>
       val b = i / w.matrix.rows
       val r = i % w.matrix.rows
       var sum = 0.0
       var k = 0
       while (k < columns) { sum += w.values(r * columns + k).toDouble * x(b * columns + k); k += 1 }
-      sum.toFloat
-    }
+      sum
+    }.map(_.toFloat)
   }
 
   /** Quantised weights are rounded to f16 one by one: an error of a random walk. */

@@ -1,6 +1,7 @@
 package io.rollcall.kernels.cuda
 
 import java.nio.{ByteBuffer, ByteOrder}
+import java.util.stream.IntStream
 
 import scala.collection.mutable.ArrayBuffer
 
@@ -113,6 +114,9 @@ trait DeviceFixture extends BeforeAndAfterEach { this: Suite =>
 }
 
 object DeviceFixture {
+  /** f of 0 to n - 1, by all processors: references take longer than what they check. */
+  def tabulated(n: Int)(f: Int => Double): Array[Double] = IntStream.range(0, n).parallel().mapToDouble(f(_)).toArray
+
   lazy val context: CudaContext = CudaContext.open(CudaDevice.all().get(0))
   lazy val stream: CudaStream = context.newStream()
 

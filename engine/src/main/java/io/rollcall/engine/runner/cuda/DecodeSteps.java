@@ -30,7 +30,9 @@ final class DecodeSteps {
   private final DeviceBuffer attentionScratch;
   private final DeviceBuffer sums;
   private final DeviceBuffer records;
+  private final DeviceBuffer recordBefore;
   private final PinnedBuffer hostRecords;
+  private int stepsBefore;
 
   /** Sees a layer's feed-forward input before it is computed with. */
   interface LayerHook {
@@ -63,10 +65,11 @@ final class DecodeSteps {
                 runner.context.device(), config.heads(), config.kvHeads(), config.headSize()));
     runner.stream.zero(attentionScratch, 0, attentionScratch.bytes());
     sums = held.device("summands of the hidden states", sumBytes(rows));
-    long recordBytes =
-        (long) steps * config.layers() * StepState.RECORD_STRIDE * Integer.BYTES;
-    records = held.device("step records", recordBytes);
-    hostRecords = held.pinned(recordBytes);
+    DeviceBuffer allRecords = held.device("step records", recordBytes(steps + 1));
+    runner.stream.zero(allRecords, 0, allRecords.bytes());
+    recordBefore = allRecords.slice(0, recordBytes(1));
+    records = allRecords.slice(recordBytes(1), recordBytes(steps));
+    hostRecords = held.pinned(recordBytes(steps));
   }
 
   private long sumBytes(int mostRows) {
@@ -118,6 +121,8 @@ final class DecodeSteps {
       if (graphs[bucket] != null) {
         graphs[bucket].launch(runner.stream);
       } else {
+        // launch by launch, a kernel may begin before the step before has ended, and reads its records
+        runner.stream.synchronize();
         step(rows, call -> {});
         graphs[bucket] =
             runner.held.keep(
@@ -133,9 +138,17 @@ final class DecodeSteps {
     step(rows, hook);
   }
 
+  private long recordBytes(int steps) {
+    return (long) steps * config.layers() * StepState.RECORD_STRIDE * Integer.BYTES;
+  }
+
+  /** Empties the records of the steps to come; the last of those before stays for the first to see. */
   private void clearRecords(int steps) {
-    runner.stream.zero(
-        records, 0, (long) steps * config.layers() * StepState.RECORD_STRIDE * Integer.BYTES);
+    if (stepsBefore > 0) {
+      runner.stream.copy(recordBefore, 0, records, recordBytes(stepsBefore - 1), recordBytes(1));
+    }
+    stepsBefore = steps;
+    runner.stream.zero(records, 0, recordBytes(steps));
   }
 
   private void step(int rows, LayerHook hook) {
@@ -184,12 +197,7 @@ final class DecodeSteps {
 
   /** Puts the download of the records on the stream. */
   void fetchRecords(int steps) {
-    runner.stream.download(
-        hostRecords,
-        0,
-        records,
-        0,
-        (long) steps * config.layers() * StepState.RECORD_STRIDE * Integer.BYTES);
+    runner.stream.download(hostRecords, 0, records, 0, recordBytes(steps));
   }
 
   /** The records that were fetched, int [steps x layers x RECORD_STRIDE]. */

@@ -6,6 +6,7 @@ import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.Quantiles;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.kernels.Float16;
 import io.rollcall.kernels.cuda.CudaEvent;
 import io.rollcall.kernels.cuda.CudaGraph;
 import io.rollcall.kernels.cuda.CudaStream;
@@ -67,11 +68,11 @@ final class DeviceCrossover implements AutoCloseable {
     x = held.device("a measurement's input", (long) rows * d * Short.BYTES);
     stream.upload(x, 0, normal(rows * d));
     state = held.device("the step's state", StepState.BYTES);
-    records =
-        held.device(
-            "step records", (long) config.layers() * StepState.RECORD_STRIDE * Integer.BYTES);
+    long recordBytes = (long) config.layers() * StepState.RECORD_STRIDE * Integer.BYTES;
+    DeviceBuffer both = held.device("step records", 2 * recordBytes);
     // a step takes a record that says dense for its own word
-    stream.zero(records, 0, records.bytes());
+    stream.zero(both, 0, both.bytes());
+    records = both.slice(recordBytes, recordBytes);
     long most = 0;
     for (int b = 1; b <= rows; b *= 2) {
       most = Math.max(most, (long) feedForward.splits(b) * b);
@@ -113,7 +114,7 @@ final class DeviceCrossover implements AutoCloseable {
     ByteBuffer bytes = Uploads.direct(Short.BYTES * n);
     for (int i = 0; i < n; i++) {
       bytes.putShort(
-          2 * i, (short) (Float.floatToRawIntBits((float) random.nextGaussian()) >>> 16));
+          2 * i, (short) Float16.fromFloat((float) random.nextGaussian()));
     }
     return bytes;
   }

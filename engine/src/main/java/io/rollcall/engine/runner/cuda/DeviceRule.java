@@ -45,8 +45,7 @@ record DeviceRule(
             plan.union() instanceof UnionStrategy.Own,
             mostRows,
             Uploads.floats(held, stream, "thresholds", thresholds(plan, config.layers())),
-            Uploads.ints(held, stream, "crossover", denseFrom(plan.crossover(), f)),
-            crosses(plan.crossover(), f));
+            Uploads.ints(held, stream, "crossover", denseFrom(plan.crossover(), f)));
     List<float[]> scales = scales(model, method);
     return new DeviceRule(rule, layers(model, plan, scales, held, stream), scales);
   }
@@ -64,8 +63,7 @@ record DeviceRule(
             false,
             f,
             Uploads.floats(held, stream, "thresholds", new float[BUCKETS * model.config().layers()]),
-            Uploads.ints(held, stream, "crossover", denseFrom(Crossover.never(), f)),
-            crosses(Crossover.never(), f));
+            Uploads.ints(held, stream, "crossover", denseFrom(Crossover.never(), f)));
     List<float[]> scales = scales(model, method);
     SparsityPlan dense = SparsityPlan.dense(model.digest());
     return new DeviceRule(rule, layers(model, dense, scales, held, stream), scales);
@@ -75,11 +73,12 @@ record DeviceRule(
     return method == Method.S_COUNTDOWN_ORACLE ? model.downNorms().get() : null;
   }
 
-  /** The same without a budget. */
+  /** The same, by the same kernels, with a budget that nothing is too much for. */
   DeviceRule untrimmed(int f) {
+    int mostRows = rule.mostRows() < f ? f - 1 : f;
     var all =
         new DecodeFeedForward.Rule(
-            rule.scores(), rule.own(), f, rule.thresholds(), rule.denseFrom(), rule.crosses());
+            rule.scores(), rule.own(), mostRows, rule.thresholds(), rule.denseFrom());
     return new DeviceRule(all, layers, scales);
   }
 
@@ -121,15 +120,6 @@ record DeviceRule(
       }
     }
     return rows;
-  }
-
-  private static boolean[] crosses(Crossover crossover, int f) {
-    int[] rows = denseFrom(crossover, f);
-    boolean[] crosses = new boolean[BUCKETS];
-    for (int bucket = 0; bucket < BUCKETS; bucket++) {
-      crosses[bucket] = rows[bucket] <= f;
-    }
-    return crosses;
   }
 
   private static List<DecodeFeedForward.Layer> layers(
