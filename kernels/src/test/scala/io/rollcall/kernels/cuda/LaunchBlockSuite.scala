@@ -57,6 +57,6 @@ class LaunchBlockSuite extends AnyFunSuite {
     intercept[IllegalArgumentException](Launch.of(1, 1025))
     intercept[IllegalArgumentException](Launch.of(1, 70000, 32))
     intercept[IllegalArgumentException](Launch.of(6, 32).withCluster(4))
-    assert(Launch.of(3, 64).grid(1, 2, 3).withShared(100).withOverlap() == new Launch(1, 2, 3, 64, 100, true, 1))
+    assert(Launch.of(3, 64).grid(1, 2, 3).withShared(100).withOverlap() == new Launch(1, 2, 3, 64, 100, true, 0))
   }
 }
