@@ -15,7 +15,7 @@ import io.rollcall.kernels.cuda.CudaDevice
 
 /**
  * A Llama of random weights that transformers saved (bench/rivals/make_random_llama.py made it),
- * against transformers' logits. On a device, where arithmetic is bf16, they may be as far from the f32
+ * against transformers' logits. On a device, where activations are f16, they may be as far from the f32
  * ones as transformers' own in bf16 are, twice. Another one is tested with
  * -Drollcall.random-llama=DIRECTORY.
  */

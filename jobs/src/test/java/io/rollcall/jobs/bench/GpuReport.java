@@ -63,7 +63,7 @@ public final class GpuReport {
   /** Quantised weights are dequantised on the way: their goal is looser. */
   private static double feedForwardGoal(JsonNode line) {
     boolean dense = line.path("method").asText().equals("dense") || line.path("union_density").asDouble() >= 1;
-    return dense ? Double.NaN : line.path("weights").asText().equals("bf16") ? 1.15 : 1.25;
+    return dense ? Double.NaN : line.path("weights").asText().equals("f16") ? 1.15 : 1.25;
   }
 
   private static double decodeGoal(JsonNode line) {
