@@ -22,7 +22,7 @@ import io.rollcall.kernels.cuda.CudaDevice
 
 /**
  * The model on a device beside the CPU engine's, on the same checkpoint. Activations are f16 there and
- * f32 here: single numbers differ in the third digit, and a neuron whose score lies that near to the
+ * f32 here: single numbers differ in the fourth digit, and a neuron whose score lies that near to the
  * threshold may be called on one side alone. Cancels where there is no device.
  */
 class CudaModelRunnerSuite extends AnyFunSuite {
