@@ -298,16 +298,11 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
     }
     barrier_init_done();
   }
-  if (union_bits != nullptr) {
-    depend_wait();
-    // a layer past its crossover has computed every row
-    if (records[(static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1] != 0) union_bits = nullptr;
-  }
+  if (union_bits != nullptr) depend_wait();
   int* list = reinterpret_cast<int*>(shared + Stream::kStages * Stream::kStageBytes);
   stream.list = list;
-  stream.ranks = list_rows(union_bits, first, end, list);
-  for (int i = stream.ranks + threadIdx.x; i < stream.stages() * Stream::kRows; i += blockDim.x) list[i] = -1;
-  __syncthreads();
+  stream.ranks = list_rows(
+      union_bits, [&] { return ran_dense(state, records, layer, layers); }, first, end, Stream::kRows, list);
   if (warp == Stream::kWarps) {
     stream.ask_weights();
   } else {
