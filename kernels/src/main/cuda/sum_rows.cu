@@ -1,5 +1,5 @@
-// The down projection of a sparse feed-forward step where sum_stream.cu does not go: the sum of the
-// union's rows, weighted,
+// The down projection of a sparse feed-forward step where sum_stream.cu and wide_sum.cu do not go: the sum
+// of the union's rows, weighted,
 //
 //   y[b, c] = sum over neurons i of the union of s[i, b] W_down[i, c]
 //

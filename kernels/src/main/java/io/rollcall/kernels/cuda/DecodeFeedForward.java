@@ -412,6 +412,7 @@ public final class DecodeFeedForward implements AutoCloseable {
     int shared = DecodeShapes.sumStreamBytes(down.type(), tile, rows);
     boolean streams =
         context.device().major() >= 9
+            && tile <= DecodeShapes.MOST_HELD
             && DecodeShapes.bulkCopied(down.type(), hidden)
             && shared <= context.device().sharedBytesPerBlock() - 1024;
     if (!streams) {

@@ -15,7 +15,7 @@ final class DecodeShapes {
   static final int MOST_WIDE_SUM_STAGES = 12;
   /** Columns of a sum_rows, sum_stream or wide_sum block. */
   static final int SUM_COLUMNS = 256;
-  /** Largest batch tile whose activations a block holds. */
+  /** Largest batch tile whose activations a block holds, and of sum_stream. */
   static final int MOST_HELD = 16;
   /** Rows of a tile of a product with held activations. */
   static final int HELD_ROWS = 16;
@@ -72,10 +72,9 @@ final class DecodeShapes {
   static int sumStreamBytes(WeightType type, int tile, int rows) {
     int rowBytes = SUM_COLUMNS * bits(type) / 8;
     int ranks = 16384 / rowBytes;
-    int sPitch = tile == 8 ? 16 : 2 * tile + 16;
+    int sPitch = tile == 8 ? 16 : 48;
     int stage = ranks * (rowBytes + 16 + sPitch + (type.quantised() ? 16 : 0));
-    int ring = tile <= 16 ? 96 << 10 : 160 << 10;
-    return stage * Math.min(8, ring / stage) + 4 * (ceil(rows, ranks) * ranks);
+    return stage * Math.min(8, (96 << 10) / stage) + 4 * (ceil(rows, ranks) * ranks);
   }
 
   /** Dynamic shared memory of a wide_sum block that has so many rows, but for its ring. */
