@@ -18,7 +18,7 @@ readonly sources=$PWD
 readonly module=$(cd ../../.. && pwd)
 readonly fatbins=$module/src/main/resources/io/rollcall/kernels/cuda
 readonly classes=$module/target/classes/io/rollcall/kernels/cuda
-readonly specific="wide"
+readonly specific="wide wide_sum"
 readonly flags="-std=c++17 -O3 -Wno-deprecated-gpu-targets -compress-mode=size
   -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_86,code=sm_86
   -gencode=arch=compute_89,code=sm_89 -gencode=arch=compute_90,code=sm_90

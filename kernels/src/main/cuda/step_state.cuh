@@ -22,3 +22,8 @@ struct StepState {
   int output_index[kMaxBatch];     // index in the output of the token this step samples
   int remaining[kMaxBatch];        // tokens the sequence may still be given, this step's included
 };
+
+// Whether a layer's step is past its crossover: then every row has been computed.
+__device__ inline bool ran_dense(const StepState* state, const int* records, int layer, int layers) {
+  return records[(static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1] != 0;
+}

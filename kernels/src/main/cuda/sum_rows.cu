@@ -1,5 +1,5 @@
-// The down projection of a sparse feed-forward step where sum_stream.cu does not go: the sum of the
-// union's rows, weighted,
+// The down projection of a sparse feed-forward step where sum_stream.cu and wide_sum.cu do not go: the sum
+// of the union's rows, weighted,
 //
 //   y[b, c] = sum over neurons i of the union of s[i, b] W_down[i, c]
 //
@@ -214,9 +214,6 @@ __device__ void sum_rows_of(const void* elements, const uint16_t* scales, const 
   using Tile = ColumnTile<kPrecision, kBatch>;
   depend_release();
   depend_wait();
-  // a layer past its crossover has computed every row
-  if (union_bits != nullptr && records[(static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1] != 0)
-    union_bits = nullptr;
   const int each = divide_up(divide_up(rows, static_cast<int>(gridDim.y)), 32) * 32;
   const int first = min(static_cast<int>(blockIdx.y) * each, rows);
   int* list = reinterpret_cast<int*>(shared + Tile::kStages * Tile::kStageBytes);
@@ -227,7 +224,8 @@ __device__ void sum_rows_of(const void* elements, const uint16_t* scales, const 
   tile.list = list;
   tile.columns = columns;
   tile.first_column = blockIdx.x * Tile::kColumns;
-  tile.ranks = list_rows(union_bits, first, min(first + each, rows), list);
+  tile.ranks = list_rows(
+      union_bits, [&] { return ran_dense(state, records, layer, layers); }, first, min(first + each, rows), 1, list);
   tile.ring = shared;
   tile.run();
   tile.store(y + static_cast<size_t>(blockIdx.y) * batch * columns, batch);

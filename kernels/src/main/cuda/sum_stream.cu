@@ -1,11 +1,13 @@
-// The down projection of a sparse feed-forward step on sm_90: the sum of the union's rows, weighted,
+// The down projection of a sparse feed-forward step of up to 16 sequences on sm_90: the sum of the union's
+// rows, weighted,
 //
 //   y[b, c] = sum over neurons i of the union of s[i, b] W_down[i, c]
 //
 // W_down [f x d] is the transposed down projection: a neuron's row is contiguous. s f16 [f x kBatch];
 // y f32 [splits x batch x d], one summand a split, which the norm that follows adds up in order. A block
-// has 256 columns and a range of the neurons, of which it finds the called ones by itself. Below sm_90,
-// and where rows do not divide into whole runs of 16 bytes, sum_rows.cu does the same.
+// has 256 columns and a range of the neurons, of which it finds the called ones by itself. wide_sum.cu does
+// the same for more sequences, sum_rows.cu below sm_90 and where rows do not divide into whole runs of 16
+// bytes.
 //
 // A stage of the block's ring is 16 KiB of weights, its columns of 32 f16, 64 int8 or 128 int4 rows,
 // with their s and their scales. One warp asks for weights and scales, another for s, and eight warps
@@ -41,18 +43,17 @@ struct SumStream {
   static constexpr int kRowBytes = kColumns * Weights::kBits / 8;
   static constexpr int kRowPitch = kRowBytes + 16;
   static constexpr int kRows = 16384 / kRowBytes;     // of a stage
-  static constexpr int kSPitch = kBatch == 8 ? 16 : kBatch * 2 + 16;
+  static constexpr int kSPitch = kBatch == 8 ? 16 : 48;
   static constexpr int kScaleRowBytes = kQuantised ? kColumns / 32 * 2 : 0;
   static constexpr int kStageBytes = kRows * (kRowPitch + kSPitch + kScaleRowBytes);
-  // Two blocks a multiprocessor for small batches, else one.
-  static constexpr int kFit = (kBatch <= 16 ? 96 << 10 : 160 << 10) / kStageBytes;
+  static constexpr int kFit = (96 << 10) / kStageBytes;  // two blocks a multiprocessor
   static constexpr int kStages = kFit < 8 ? kFit : 8;
   static constexpr int kBatchTiles = kBatch / 8;
+  static_assert(kBatchTiles <= 2, "neurons are fewer than weights here");
 
-  // Small batches scale their neurons and not the weights. Scales are of the order of 1e-3, f16's smallest
-  // values near: 4096 times as much is taken.
-  static constexpr bool kScalesNeurons = kQuantised && kBatchTiles < 4;
-  static constexpr float kSumScale = 1 / kNeuronScale / (kScalesNeurons ? 4096 : 1);
+  // Neurons are scaled and not the weights. Scales are of the order of 1e-3, f16's smallest values near:
+  // 4096 times as much is taken.
+  static constexpr float kSumScale = 1 / kNeuronScale / (kQuantised ? 4096 : 1);
 
   const char* elements;
   const char* scales;
@@ -183,13 +184,11 @@ struct SumStream {
       load_matrix2_transposed(b[0][0], s_rows + (k + (lane & 15)) * kSPitch);
     } else {
 #pragma unroll
-      for (int p = 0; p < kProducts; p++)
-#pragma unroll
-        for (int j = 0; j < kBatchTiles; j += 2) {
-          uint32_t both[4];
-          load_matrix4_transposed(both, s_rows + (k + 16 * p + (lane & 15)) * kSPitch + (j + (lane >> 4)) * 16);
-          b[p][j][0] = both[0], b[p][j][1] = both[1], b[p][j + 1][0] = both[2], b[p][j + 1][1] = both[3];
-        }
+      for (int p = 0; p < kProducts; p++) {
+        uint32_t both[4];
+        load_matrix4_transposed(both, s_rows + (k + 16 * p + (lane & 15)) * kSPitch + (lane >> 4) * 16);
+        b[p][0][0] = both[0], b[p][0][1] = both[1], b[p][1][0] = both[2], b[p][1][1] = both[3];
+      }
     }
 #pragma unroll
     for (int p = 0; p < kProducts; p++) {
@@ -199,15 +198,10 @@ struct SumStream {
           uint32_t pairs[4];
           pair_ranks(raw[p][2 * h], raw[p][2 * h + 1], g, pairs);
           // of this half's two ranks; both operands are pairs of ranks, and the smaller one is scaled
-          uint32_t factor = scale[p][2 * h] | static_cast<uint32_t>(scale[p][2 * h + 1]) << 16;
-          if constexpr (kScalesNeurons) {
-            factor = multiply_f16x2(factor, kF16Of4096);
+          const uint32_t factor =
+              multiply_f16x2(scale[p][2 * h] | static_cast<uint32_t>(scale[p][2 * h + 1]) << 16, kF16Of4096);
 #pragma unroll
-            for (int j = 0; j < kBatchTiles; j++) b[p][j][h] = multiply_f16x2(b[p][j][h], factor);
-          } else {
-#pragma unroll
-            for (int c = 0; c < 4; c++) pairs[c] = multiply_f16x2(pairs[c], factor);
-          }
+          for (int j = 0; j < kBatchTiles; j++) b[p][j][h] = multiply_f16x2(b[p][j][h], factor);
 #pragma unroll
           for (int c = 0; c < 4; c++) a[p][c / 2][2 * h + c % 2] = pairs[c];
         }
@@ -298,16 +292,11 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
     }
     barrier_init_done();
   }
-  if (union_bits != nullptr) {
-    depend_wait();
-    // a layer past its crossover has computed every row
-    if (records[(static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1] != 0) union_bits = nullptr;
-  }
+  if (union_bits != nullptr) depend_wait();
   int* list = reinterpret_cast<int*>(shared + Stream::kStages * Stream::kStageBytes);
   stream.list = list;
-  stream.ranks = list_rows(union_bits, first, end, list);
-  for (int i = stream.ranks + threadIdx.x; i < stream.stages() * Stream::kRows; i += blockDim.x) list[i] = -1;
-  __syncthreads();
+  stream.ranks = list_rows(
+      union_bits, [&] { return ran_dense(state, records, layer, layers); }, first, end, Stream::kRows, list);
   if (warp == Stream::kWarps) {
     stream.ask_weights();
   } else {
@@ -335,7 +324,7 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
 // grid (columns / 256 rounded up, splits of the rows), 320 threads; dynamic shared memory: the ring, and
 // an int for each row of a split, rows / splits rounded up to whole stages. Quantised: columns % 256 == 0
 #define SUM_STREAM(FORMAT, PRECISION, BATCH)                                                                    \
-  extern "C" __global__ void __launch_bounds__(320, BATCH <= 16 ? 2 : 1) sum_stream_##FORMAT##_n##BATCH(        \
+  extern "C" __global__ void __launch_bounds__(320, 2) sum_stream_##FORMAT##_n##BATCH(        \
       const void* elements, const uint16_t* scales, const f16* s, int rows, int columns, int batch,            \
       const StepState* state, const int* records, int layer, int layers, const uint32_t* union_bits, float* y) { \
     SUM_STREAM_BODY(sum_stream_of<PRECISION, BATCH>(elements, scales, s, rows, columns, batch, state, records,  \
@@ -343,9 +332,7 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
   }
 #define SUM_STREAMS(FORMAT, PRECISION) \
   SUM_STREAM(FORMAT, PRECISION, 8)     \
-  SUM_STREAM(FORMAT, PRECISION, 16)    \
-  SUM_STREAM(FORMAT, PRECISION, 32)    \
-  SUM_STREAM(FORMAT, PRECISION, 64)
+  SUM_STREAM(FORMAT, PRECISION, 16)
 
 SUM_STREAMS(f16, Precision::kF16)
 SUM_STREAMS(int8, Precision::kInt8)

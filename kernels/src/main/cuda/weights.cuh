@@ -36,6 +36,8 @@ struct StreamedMatrix {
 constexpr uint32_t kF16Of1024 = 0x64006400u;  // twice 1024: its low 10 bits count units
 constexpr uint32_t kF16Of1152 = 0x64806480u;
 constexpr uint32_t kF16Of1032 = 0x64086408u;
+constexpr uint32_t kF16OfSixteenth = 0x2c002c00u;
+constexpr uint32_t kF16OfMinus72 = 0xd480d480u;
 
 __device__ __forceinline__ uint32_t subtract_f16x2(uint32_t a, uint32_t b) {
   const __half2 r = __hsub2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
@@ -44,6 +46,13 @@ __device__ __forceinline__ uint32_t subtract_f16x2(uint32_t a, uint32_t b) {
 
 __device__ __forceinline__ uint32_t multiply_f16x2(uint32_t a, uint32_t b) {
   const __half2 r = __hmul2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
+  return *reinterpret_cast<const uint32_t*>(&r);
+}
+
+// a b + c
+__device__ __forceinline__ uint32_t fuse_f16x2(uint32_t a, uint32_t b, uint32_t c) {
+  const __half2 r = __hfma2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b),
+                            *reinterpret_cast<const __half2*>(&c));
   return *reinterpret_cast<const uint32_t*>(&r);
 }
 
@@ -56,6 +65,11 @@ __device__ __forceinline__ uint32_t int8_pair(uint32_t bytes) {
 // The nibbles at bits 0 to 3 and 16 to 19, value + 8, as f16: exact.
 __device__ __forceinline__ uint32_t int4_pair(uint32_t nibbles) {
   return subtract_f16x2((nibbles & 0x000f000fu) | kF16Of1024, kF16Of1032);
+}
+
+// The nibbles at bits 4 to 7 and 20 to 23, likewise: there they are 1024's sixteens.
+__device__ __forceinline__ uint32_t int4_pair_above(uint32_t nibbles) {
+  return fuse_f16x2((nibbles & 0x00f000f0u) | kF16Of1024, kF16OfSixteenth, kF16OfMinus72);
 }
 
 // Twice the same scale.

@@ -6,7 +6,7 @@ import io.rollcall.kernels.Activation;
  * The gated MLP of a decode step, dense or over the rows that the batch calls, without the host:
  * scores, thresholds, union, gathered products and the sum of the union's rows follow each other on
  * the stream, and kernels read counts where the ones before them left them (held.cu, wide.cu,
- * feed_forward.cu, sum_stream.cu, sum_rows.cu, select.cu). Belongs to one stream.
+ * feed_forward.cu, sum_stream.cu, wide_sum.cu, sum_rows.cu, select.cu). Belongs to one stream.
  */
 public final class DecodeFeedForward implements AutoCloseable {
   private static final int NO_ACTIVATION = -1;
@@ -402,9 +402,13 @@ public final class DecodeFeedForward implements AutoCloseable {
     DeviceMatrix down = call.layer().down();
     int splits = splits(call.batch());
     int rows = DecodeShapes.ceil(intermediate, splits);
+    if (wideSum(stream, call, bits, rows)) {
+      return;
+    }
     int shared = DecodeShapes.sumStreamBytes(down.type(), tile, rows);
     boolean streams =
         context.device().major() >= 9
+            && tile <= DecodeShapes.MOST_HELD
             && DecodeShapes.bulkCopied(down.type(), hidden)
             && shared <= context.device().sharedBytesPerBlock() - 1024;
     if (!streams) {
@@ -420,6 +424,37 @@ public final class DecodeFeedForward implements AutoCloseable {
             .withOverlap(),
         down.elements(), down.scales(), coefficients, intermediate, hidden, call.batch(), call.state(),
         call.records(), call.index(), call.layers(), bits, call.y());
+  }
+
+  /**
+   * The sum of 32 and 64 sequences, where it can: returns whether it did.
+   *
+   * @param rows of a split
+   */
+  private boolean wideSum(CudaStream stream, Call call, DeviceBuffer bits, int rows) {
+    int tile = DecodeShapes.tile(call.batch());
+    DeviceMatrix down = call.layer().down();
+    int list = DecodeShapes.wideSumBytes(rows);
+    int stage = DecodeShapes.wideSumStageBytes(down.type(), tile);
+    int stages =
+        Math.min(
+            DecodeShapes.MOST_WIDE_SUM_STAGES,
+            (context.device().sharedBytesPerBlock() - list) / stage);
+    if (!WideShape.runs(context.device(), tile)
+        || !DecodeShapes.bulkCopied(down.type(), hidden)
+        || stages < DecodeShapes.LEAST_WIDE_SUM_STAGES) {
+      return false;
+    }
+    stream.launch(
+        context.kernel(DecodeShapes.kernel("wide_sum", down.type(), tile)),
+        Launch.of(
+                DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS), splits(call.batch()),
+                DecodeShapes.WIDE_SUM_THREADS)
+            .withShared(stages * stage + list)
+            .withOverlap(),
+        down.elements(), down.scales(), coefficients, intermediate, hidden, call.batch(), call.state(),
+        call.records(), call.index(), call.layers(), bits, stages, call.y());
+    return true;
   }
 
   /** PRODUCT_PARAMETERS of feed_forward.cu; rows are the neurons, whatever the matrix stacks. */

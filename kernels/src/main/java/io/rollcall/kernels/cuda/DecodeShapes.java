@@ -3,16 +3,19 @@ package io.rollcall.kernels.cuda;
 import io.rollcall.kernels.WeightType;
 
 /**
- * Launch shapes of the decode products: the constants of row_tile.cuh, row_stream.cuh, sum_rows.cu and
- * sum_stream.cu.
+ * Launch shapes of the decode products: the constants of row_tile.cuh, row_stream.cuh, sum_rows.cu,
+ * sum_stream.cu and wide_sum.cu.
  */
 final class DecodeShapes {
   static final int ROW_THREADS = 128;
   static final int COLUMN_THREADS = 256;
   static final int SUM_STREAM_THREADS = 320;
-  /** Columns of a sum_rows or sum_stream block. */
+  static final int WIDE_SUM_THREADS = 384;
+  static final int LEAST_WIDE_SUM_STAGES = 2;
+  static final int MOST_WIDE_SUM_STAGES = 12;
+  /** Columns of a sum_rows, sum_stream or wide_sum block. */
   static final int SUM_COLUMNS = 256;
-  /** Largest batch tile whose activations a block holds. */
+  /** Largest batch tile whose activations a block holds, and of sum_stream. */
   static final int MOST_HELD = 16;
   /** Rows of a tile of a product with held activations. */
   static final int HELD_ROWS = 16;
@@ -69,10 +72,21 @@ final class DecodeShapes {
   static int sumStreamBytes(WeightType type, int tile, int rows) {
     int rowBytes = SUM_COLUMNS * bits(type) / 8;
     int ranks = 16384 / rowBytes;
-    int sPitch = tile == 8 ? 16 : 2 * tile + 16;
+    int sPitch = tile == 8 ? 16 : 48;
     int stage = ranks * (rowBytes + 16 + sPitch + (type.quantised() ? 16 : 0));
-    int ring = tile <= 16 ? 96 << 10 : 160 << 10;
-    return stage * Math.min(8, ring / stage) + 4 * (ceil(rows, ranks) * ranks);
+    return stage * Math.min(8, (96 << 10) / stage) + 4 * (ceil(rows, ranks) * ranks);
+  }
+
+  /** Dynamic shared memory of a wide_sum block that has so many rows, but for its ring. */
+  static int wideSumBytes(int rows) {
+    return 2 * 8 * MOST_WIDE_SUM_STAGES + 4 * (ceil(rows, 64) * 64);
+  }
+
+  /** Of a stage of its ring. */
+  static int wideSumStageBytes(WeightType type, int tile) {
+    int ranks = type.quantised() ? 64 : 32;
+    int row = SUM_COLUMNS * bits(type) / 8 + 16 + (type.quantised() ? 16 : 0) + 2 * tile;
+    return ceil(ranks * row, 1024) * 1024;
   }
 
   /** Dynamic shared memory of a block with held activations, before them. */

@@ -67,9 +67,13 @@ record WideShape(int blocks, int clusters, int threads, int stages, int sharedBy
     return context.kernel(kernel).clusters(full);
   }
 
+  /** Whether wide kernels are for such a device and tile: wgmma is of sm_90 alone. */
+  static boolean runs(CudaDevice device, int tile) {
+    return device.major() == 9 && device.minor() == 0 && tile > DecodeShapes.MOST_HELD;
+  }
+
   private static boolean fits(CudaDevice device, int tile, DeviceMatrix... held) {
-    // wgmma is of sm_90 alone
-    boolean fits = device.major() == 9 && device.minor() == 0 && tile > DecodeShapes.MOST_HELD;
+    boolean fits = runs(device, tile);
     for (DeviceMatrix matrix : held) {
       fits &= matrix.columns() % DecodeShapes.stepColumns(matrix.type()) == 0;
     }

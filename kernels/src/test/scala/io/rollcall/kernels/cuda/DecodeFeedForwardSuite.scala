@@ -150,9 +150,9 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       onDevice {
         val random = new Random(9)
         for (batch <- Seq(3, 20)) {
-          val step = new Step(Shape(256, 12288, batch), kind, Scores.NONE, false, random)
+          val step = new Step(Shape(256, 16384, batch), kind, Scores.NONE, false, random)
           val (y, _) = step.run(0, Int.MaxValue, 0)
-          step.check(y, step.output(0 until 12288, 0))
+          step.check(y, step.output(0 until 16384, 0))
         }
       }
     }
