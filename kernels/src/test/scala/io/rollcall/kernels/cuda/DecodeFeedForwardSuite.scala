@@ -90,7 +90,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       recordOfBefore(index * StepState.RECORD_STRIDE) = before
       val records = uploadInts(recordOfBefore).slice(4L * stepRecords, 4L * stepRecords)
       val layer = new Layer(
-        gateUp.repeated(suite, 2, times), down.repeated(suite, 1, times), if (scaled) upload(rowScale) else null,
+        gateUp.repeated(suite, 2, times), down.repeated(suite, 1, times), if (scaled) upload(Array.fill(times)(rowScale).flatten) else null,
         a.matrix, b.repeated(suite, 1, times))
       feedForward.step(stream, new Call(layer, index, layers, rule, uploadF16(x), batch, uploadBytes(bytes), records, y))
       stream.synchronize()
