@@ -32,8 +32,8 @@ struct RowTile {
   static constexpr int kWarps = 4;
   static constexpr int kThreads = kWarps * kWarp;
   // two 16-row tiles a warp at large batches: halves what blocks read of x from L2, and warps from shared
-  // memory
-  static constexpr int kTiles = kBatch >= 32 ? 2 : 1;
+  // memory; where x leaves room for them
+  static constexpr int kTiles = kBatch >= 32 && kBatch * Weights::kStepColumns < 64 * 256 ? 2 : 1;
   static constexpr int kRows = kWarps * 16 * kTiles;
   static constexpr int kBatchTiles = kBatch / 8;
   static constexpr int kColumns = Weights::kStepColumns;
@@ -43,8 +43,10 @@ struct RowTile {
   static constexpr int kXBytes = kBatch * kXRowBytes;
   static constexpr int kScaleRowBytes = Weights::kScaleBytes;
   static constexpr int kStageBytes = kWeightBytes + kXBytes + kRows * kScaleRowBytes;
-  static constexpr int kFit = 65536 / kStageBytes;
-  static constexpr int kStages = kFit < 4 ? 4 : kFit > 8 ? 8 : kFit;
+  // At least four if 88 KiB hold them: a multiprocessor of sm_86 and sm_89 has 99 for all that a block has.
+  static constexpr int kFit = 65536 / kStageBytes, kMost = 90112 / kStageBytes;
+  static constexpr int kStages = kFit > 8 ? 8 : kFit >= 4 ? kFit : kMost < 4 ? kMost : 4;
+  static_assert(kStages >= 2, "one stage fills while another is used");
   static constexpr int kOutStride = kBatch + 1;
   static constexpr int kRingBytes = kStages * kStageBytes;
   static_assert(kRows * kOutStride * 4 <= kRingBytes, "the result is staged in the ring");

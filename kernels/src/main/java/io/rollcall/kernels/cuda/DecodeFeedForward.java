@@ -135,8 +135,10 @@ public final class DecodeFeedForward implements AutoCloseable {
   public int splits(int batch) {
     int columns = DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS);
     int blocks = DecodeShapes.tile(batch) <= 16 ? 2 * multiprocessors : multiprocessors;
-    return Math.max(
-        1, Math.min(Math.min(DecodeShapes.MOST_SPLITS, intermediate / 32), blocks / columns));
+    // a block lists its rows in shared memory
+    int least = DecodeShapes.ceil(intermediate, DecodeShapes.MOST_LISTED);
+    int most = Math.min(DecodeShapes.MOST_SPLITS, intermediate / 32);
+    return Math.max(least, Math.min(most, blocks / columns));
   }
 
   /** The scores of the last step, f32 [f x batch tile]: for calibration. */
@@ -195,7 +197,8 @@ public final class DecodeFeedForward implements AutoCloseable {
   private void score(
       CudaStream stream, Call call, String kernel, DeviceMatrix weights, DeviceBuffer x, int activated) {
     int tile = DecodeShapes.tile(call.batch());
-    int perBlock = kernel.equals("oracle") ? DecodeShapes.rows(tile) / 2 : DecodeShapes.rows(tile);
+    int rows = DecodeShapes.rows(weights.type(), tile);
+    int perBlock = kernel.equals("oracle") ? rows / 2 : rows;
     int tiles = DecodeShapes.ceil(intermediate, perBlock);
     int splits = products.splits(tiles, DecodeShapes.steps(weights));
     launch(
@@ -240,7 +243,7 @@ public final class DecodeFeedForward implements AutoCloseable {
     if (wideGathered(stream, call, weights)) {
       return;
     }
-    int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(tile));
+    int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(weights.type(), tile));
     launch(
         stream, "gathered", weights, tile, Math.max(tiles, 2 * multiprocessors), 1,
         product(weights, call.x(), call.batch()), calls(call), activated, call.rule().own() ? 1 : 0,
@@ -270,7 +273,7 @@ public final class DecodeFeedForward implements AutoCloseable {
     } else if (wideGathered(stream, call, weights)) {
       return;
     }
-    int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(tile) / 2);
+    int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(weights.type(), tile) / 2);
     launch(
         stream, "gate_up", weights, tile, Math.max(tiles, 2 * multiprocessors), 1,
         product(weights, call.x(), call.batch()), calls(call), activation, call.rule().own() ? 1 : 0,

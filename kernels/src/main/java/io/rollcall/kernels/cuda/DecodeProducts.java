@@ -37,7 +37,7 @@ public final class DecodeProducts implements AutoCloseable {
       // a split product's grid is at most two blocks a multiprocessor or one block a tile
       long bytes = 0;
       for (int tile = 8; tile <= mostTile; tile *= 2) {
-        int rows = DecodeShapes.rows(tile);
+        int rows = tile >= 32 ? 128 : 64;
         long blocks = Math.max(2L * multiprocessors, DecodeShapes.ceil(mostRows, rows));
         bytes = Math.max(bytes, blocks * rows * tile * 4);
       }
@@ -123,7 +123,7 @@ public final class DecodeProducts implements AutoCloseable {
       return 1;
     }
     return splits(
-        DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(DecodeShapes.tile(batch))),
+        DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(weights.type(), DecodeShapes.tile(batch))),
         DecodeShapes.steps(weights));
   }
 
@@ -165,7 +165,7 @@ public final class DecodeProducts implements AutoCloseable {
     }
     stream.launch(
         context.kernel(DecodeShapes.kernel("project", weights.type(), tile)),
-        rowLaunch(weights, tile, DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile)), splits),
+        rowLaunch(weights, tile, DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(weights.type(), tile)), splits),
         weights.elements(), weights.scales(), x, weights.rows(), weights.columns(), batch, y);
   }
 
@@ -190,7 +190,7 @@ public final class DecodeProducts implements AutoCloseable {
       launchWide(stream, wide, "wide_hidden", weights, x, weights.rows(), batch, y);
       return;
     }
-    int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile));
+    int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(weights.type(), tile));
     stream.launch(
         context.kernel(DecodeShapes.kernel("hidden", weights.type(), tile)),
         rowLaunch(weights, tile, tiles, splits(tiles, DecodeShapes.steps(weights))),
@@ -249,7 +249,7 @@ public final class DecodeProducts implements AutoCloseable {
           to.values(), to.queries());
       return;
     }
-    int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(tile));
+    int tiles = DecodeShapes.ceil(weights.rows(), DecodeShapes.rows(weights.type(), tile));
     stream.launch(
         context.kernel(DecodeShapes.kernel("qkv", weights.type(), tile)),
         rowLaunch(weights, tile, tiles, splits(tiles, DecodeShapes.steps(weights))),

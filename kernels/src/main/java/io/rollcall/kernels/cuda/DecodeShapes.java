@@ -22,8 +22,11 @@ final class DecodeShapes {
   static final int HELD_THREADS = 384;
   static final int MOST_INTERMEDIATE = 32768;
   static final int MOST_SPLITS = 16;
+  /** Rows of a block of sum_rows, sum_stream or wide_sum. */
+  static final int MOST_LISTED = 5120;
 
   private static final int RING_BYTES = 65536;
+  private static final int MOST_RING_BYTES = 88 << 10;
 
   private DecodeShapes() {}
 
@@ -37,8 +40,8 @@ final class DecodeShapes {
   }
 
   /** Weight rows of a block of a row product. */
-  static int rows(int tile) {
-    return tile >= 32 ? 128 : 64;
+  static int rows(WeightType type, int tile) {
+    return tile >= 32 && tile * stepColumns(type) < 64 * 256 ? 128 : 64;
   }
 
   /** Columns of a 128-byte step of a row. */
@@ -57,8 +60,9 @@ final class DecodeShapes {
 
   /** Dynamic shared memory of a row product's block. */
   static int rowRingBytes(WeightType type, int tile) {
-    int stage = rows(tile) * (128 + stepScaleBytes(type)) + tile * stepColumns(type) * 2;
-    return stage * Math.max(4, Math.min(8, RING_BYTES / stage));
+    int stage = rows(type, tile) * (128 + stepScaleBytes(type)) + tile * stepColumns(type) * 2;
+    int stages = Math.min(8, RING_BYTES / stage);
+    return stage * (stages >= 4 ? stages : Math.min(4, MOST_RING_BYTES / stage));
   }
 
   /** Dynamic shared memory of a sum_rows block that has so many rows. */
