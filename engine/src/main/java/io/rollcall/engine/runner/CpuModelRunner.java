@@ -109,6 +109,11 @@ public final class CpuModelRunner implements ModelRunner {
   public void release(int slot) {}
 
   @Override
+  public boolean adopt(ModelRunner other, int slot, int positions) {
+    return other instanceof CpuModelRunner runner && cache.copy(runner.cache, slot, positions);
+  }
+
+  @Override
   public int[] prefill(TokenBatch batch) {
     forward(
         batch,
