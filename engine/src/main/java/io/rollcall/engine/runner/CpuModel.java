@@ -8,6 +8,7 @@ import io.rollcall.engine.model.WeightLoader;
 import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.kernels.WeightType;
@@ -52,6 +53,15 @@ public record CpuModel(Model model, WeightType weightType, ModelWeights weights)
   @Override
   public CpuModelRunner observed(Method method, ScoreObserver observer, RunnerOptions options) {
     return new CpuModelRunner(this, SparsityPlan.dense(digest()), options, method, observer);
+  }
+
+  @Override
+  public CpuModelRunner observed(
+      Method method, Predictors predictors, ScoreObserver observer, RunnerOptions options) {
+    SparsityProfile dense = SparsityProfile.dense(digest()).with(predictors);
+    dense.requireShape(config(), name());
+    return new CpuModelRunner(
+        this, new SparsityPlan(dense, Crossover.never()), options, method, observer);
   }
 
   @Override

@@ -146,6 +146,7 @@ final class FeedForward {
 
   /** Scores of a method while the step itself runs dense. */
   void observeDense(int layer, Method method, LayerWeights weights, float[] x, int batch) {
+    observer.input(layer, x, batch);
     observer.observe(
         layer,
         BatchBuckets.of(batch),

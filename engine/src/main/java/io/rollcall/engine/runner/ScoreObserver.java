@@ -1,8 +1,15 @@
 package io.rollcall.engine.runner;
 
-/** Sees the scores that a decode step's neurons are called by. */
+/** Sees the scores that a decode step's neurons are called by, and on the CPU what they come from. */
 @FunctionalInterface
 public interface ScoreObserver {
+
+  /**
+   * The inputs of the scores that follow. Only the CPU shows them.
+   *
+   * @param x [batch x d]; only for the duration of the call
+   */
+  default void input(int layer, float[] x, int batch) {}
 
   /**
    * @param scores [batch x f], signed; only for the duration of the call
