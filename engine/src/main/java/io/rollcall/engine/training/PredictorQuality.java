@@ -1,5 +1,7 @@
 package io.rollcall.engine.training;
 
+import java.io.Serializable;
+
 /**
  * How well the neurons with the highest logits are those that matter, all positions together.
  *
@@ -7,4 +9,5 @@ package io.rollcall.engine.training;
  * @param precision fraction of the predicted neurons that are the oracle's
  * @param energy fraction of the squared scores that the predicted neurons have
  */
-public record PredictorQuality(double recall, double precision, double energy) {}
+public record PredictorQuality(double recall, double precision, double energy)
+    implements Serializable {}

@@ -1,6 +1,7 @@
 package io.rollcall.engine.training;
 
 import io.rollcall.engine.sparsity.Predictor;
+import java.io.Serializable;
 
 /**
  * @param initial quality on the held-out positions before the first epoch
@@ -8,4 +9,5 @@ import io.rollcall.engine.sparsity.Predictor;
  * @param epochs the best one; 0 where none was better than the start
  */
 public record TrainedPredictor(
-    Predictor predictor, PredictorQuality initial, PredictorQuality quality, int epochs) {}
+    Predictor predictor, PredictorQuality initial, PredictorQuality quality, int epochs)
+    implements Serializable {}

@@ -62,6 +62,15 @@ public final class PromptTable {
    * @throws UserException naming the path or column that is wrong
    */
   public static PromptTable open(SparkSession spark, PromptSource source) {
+    return open(spark, source, null);
+  }
+
+  /**
+   * Opens an input whose kept columns end with that of the references.
+   *
+   * @param references text that each prompt should be answered with; null for none
+   */
+  public static PromptTable open(SparkSession spark, PromptSource source, String references) {
     Dataset<Row> input = new InputFiles(spark, source.path()).open();
     StructField id = column(input, source.idColumn(), "--id-column", source);
     if (id.dataType() instanceof StructType
@@ -76,6 +85,13 @@ public final class PromptTable {
     List<StructField> kept = new ArrayList<>();
     for (String name : source.keepColumns()) {
       kept.add(column(input, name, "--keep-columns", source));
+    }
+    if (references != null) {
+      StructField field = column(input, references, "--references-column", source);
+      if (!(field.dataType() instanceof StringType)) {
+        throw wrongType(field, source, "not text", "--references-column");
+      }
+      kept.add(field);
     }
     return new PromptTable(limited(select(input, id, prompt, kept), source.limit()), kept);
   }
