@@ -64,4 +64,34 @@ class ScoreCollectorSuite extends AnyFunSuite {
     val thresholds = collector.thresholds
     assert(thresholds(3)(0) === thresholds(1)(0))
   }
+
+  test("logits are compared with their sign, and the density of all positions together is as wanted") {
+    val collector = new ScoreCollector(new UnionStrategy.Shared, Array(0.7), 4, 1, width, true)
+    // positions differ in how high all their logits are
+    val seen = Seq.fill(80) {
+      val levels = Seq.fill(4)(random.nextGaussian() - 1)
+      levels.flatMap(level => Seq.fill(width)((level + random.nextGaussian()).toFloat)).toArray
+    }
+    seen.foreach(collector.observe(0, 2, _, 4, null))
+    val thresholds = collector.thresholds
+    assert(thresholds(0)(0) < 0)
+    for ((size, k) <- Seq(1, 2, 4).zipWithIndex) {
+      val groups = seen.flatMap(_.toSeq.grouped(width).toSeq.grouped(size))
+      val union = groups.map(g => (0 until width).count(i => g.exists(_(i) > thresholds(k)(0)))).sum
+      assert(math.abs(union.toDouble / (groups.size * width) - 0.3) < 0.003, s"batch $size")
+      assert(math.abs(collector.unionDensity(thresholds)(k)(0) - 0.3) < 0.003)
+    }
+  }
+
+  test("a histogram's quantile is where the fraction above it says") {
+    val values = Array.fill(5000)((random.nextGaussian() * math.exp(3 * random.nextGaussian())).toFloat)
+    val histogram = new ScoreHistogram
+    histogram.add(values, values.length)
+    val sorted = values.sorted
+    for (q <- Seq(0.01, 0.2, 0.5, 0.77, 0.999)) {
+      val found = histogram.quantile(q)
+      assert(math.abs(sorted.count(_ < found) - q * 5000) < 25, q)
+      assert(math.abs(histogram.above(found) - (1 - q)) < 1e-3, q)
+    }
+  }
 }

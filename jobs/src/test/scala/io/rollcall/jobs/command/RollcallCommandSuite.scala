@@ -30,7 +30,7 @@ class RollcallCommandSuite extends AnyFunSuite {
 
   test("help exits with 0 and every command has it") {
     assert(run("--help")._1 == 0)
-    for (command <- Seq("demo", "generate", "bench")) {
+    for (command <- Seq("demo", "generate", "train-predictor", "bench")) {
       val (status, out, _) = run(command, "--help")
       assert(status == 0)
       assert(out.contains(s"Usage: rollcall $command"))
@@ -69,6 +69,20 @@ class RollcallCommandSuite extends AnyFunSuite {
     bad.foreach { case (options, words) =>
       assert(refused("generate" +: (paths ++ options): _*).contains(words), options)
     }
+  }
+
+  test("a predictor that cannot be trained is wrong usage") {
+    val bad = Seq(
+      Seq("--sparsity", "1") -> "--sparsity 1.0 is outside (0, 1)",
+      Seq("--sparsity", "0.7", "--method", "m-countdown") -> "no predictor to train",
+      Seq("--sparsity", "0.7", "--rank", "0") -> "--rank 0",
+      Seq("--sparsity", "0.7", "--epochs", "0") -> "--epochs 0",
+      Seq("--sparsity", "0.7", "--backend", "cuda") -> "--backend cpu",
+      Seq("--sparsity", "0.7", "--union", "all") -> "budget:<fraction>")
+    bad.foreach { case (options, words) =>
+      assert(refused("train-predictor" +: (paths ++ options): _*).contains(words), options)
+    }
+    assert(refused("train-predictor" +: paths: _*).contains("--sparsity"))
   }
 
   test("a system property changes a default") {
