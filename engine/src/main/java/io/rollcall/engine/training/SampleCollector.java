@@ -42,7 +42,7 @@ public final class SampleCollector implements ScoreObserver {
       count += taken;
     }
     int width = LayerSamples.bytes(hidden, intermediate);
-    byte[] out = room(layer, count * width);
+    byte[] out = room(layer, Math.multiplyExact(count, width));
     for (int b = 0; b < taken; b++) {
       int at = (count - taken + b) * width;
       for (int i = 0; i < hidden; i++, at += 2) {
@@ -60,7 +60,7 @@ public final class SampleCollector implements ScoreObserver {
 
   private byte[] room(int layer, int bytes) {
     if (records[layer].length < bytes) {
-      int most = capacity * LayerSamples.bytes(hidden, intermediate);
+      long most = (long) capacity * LayerSamples.bytes(hidden, intermediate);
       records[layer] = Arrays.copyOf(records[layer], (int) Math.min(most, 2L * bytes));
     }
     return records[layer];

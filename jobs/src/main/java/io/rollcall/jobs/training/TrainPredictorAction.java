@@ -47,8 +47,9 @@ import scala.Tuple2;
  */
 public final class TrainPredictorAction {
   private static final int THRESHOLD_DOCUMENTS = 64;
-  /** Positions of one task of gathering, and bytes: it holds them until it ends. */
+  /** Positions of one task of gathering, where documents are many. */
   private static final int POSITIONS_PER_TASK = 1024;
+  /** Most that it holds until it ends. */
   private static final long BYTES_PER_TASK = 256L << 20;
   /** Below, a task's batch is never full. */
   private static final int DOCUMENTS_PER_TASK = 16;
@@ -95,7 +96,8 @@ public final class TrainPredictorAction {
    */
   public TrainPredictorResult execute() {
     long started = System.nanoTime();
-    String predictorPath = new Path(new Path(request.output()).getParent(), request.predictorName()).toString();
+    String predictorPath =
+        new Path(new Path(request.output()).getParent(), request.predictorName()).toString();
     requireAbsent("output", request.output());
     requireAbsent("predictor", predictorPath);
     describe("checks");
@@ -124,7 +126,7 @@ public final class TrainPredictorAction {
         JavaPairRDD<Integer, Tuple2<Integer, byte[]>> gathered =
             JavaPairRDD.fromJavaRDD(
                 documents.mapPartitionsWithIndex(
-                    gatherTask(gathering, oracle, holdOut), true))
+                    gatherTask(gathering, oracle, holdOut, model.config()), true))
                 .persist(StorageLevel.DISK_ONLY());
         try {
           Counts counts = gather(gathered, holdOut, model.config());
@@ -177,21 +179,31 @@ public final class TrainPredictorAction {
   /** A document has a decode position or more, so none beyond the positions wanted are looked at. */
   private PromptSource limited() {
     PromptSource source = request.input();
-    long limit = source.limit() == 0 ? request.positions() : Math.min(source.limit(), request.positions());
+    long limit =
+        source.limit() == 0
+            ? request.positions()
+            : Math.min(source.limit(), request.positions());
     return new PromptSource(
         source.path(), source.idColumn(), source.promptColumn(), List.of(), Math.max(2, limit));
   }
 
   /** By the input and the options alone, not by the cluster, so that a training can be repeated. */
   private int partitions(long rows, ModelConfig config) {
+    long byWork =
+        Math.min(ceil(request.positions(), POSITIONS_PER_TASK), rows / DOCUMENTS_PER_TASK);
+    long byMemory = ceil(request.positions(), mostPositions(config));
+    return (int) Math.min(rows, Math.max(FEWEST_TASKS, Math.max(byWork, byMemory)));
+  }
+
+  /** Positions that a task may hold. */
+  private static int mostPositions(ModelConfig config) {
     long bytes =
         (long) config.layers() * LayerSamples.bytes(config.hiddenSize(), config.intermediateSize());
-    long perTask = Math.max(1, Math.min(POSITIONS_PER_TASK, BYTES_PER_TASK / bytes));
-    long bounded = (request.positions() + perTask - 1) / perTask;
-    long full = Math.max(FEWEST_TASKS, rows / DOCUMENTS_PER_TASK);
-    // a bound of memory comes before a full batch
-    long wanted = bytes * POSITIONS_PER_TASK > BYTES_PER_TASK ? bounded : Math.min(bounded, full);
-    return (int) Math.max(2, Math.min(rows, Math.max(FEWEST_TASKS, wanted)));
+    return (int) Math.max(1, BYTES_PER_TASK / bytes);
+  }
+
+  private static long ceil(long a, long b) {
+    return (a + b - 1) / b;
   }
 
   private Gathering gathering() {
@@ -234,13 +246,16 @@ public final class TrainPredictorAction {
   }
 
   private GatherTask gatherTask(
-      Broadcast<Gathering> gathering, SparsityProfile oracle, HoldOut holdOut) {
-    int share = (request.positions() + holdOut.partitions() - 1) / holdOut.partitions();
+      Broadcast<Gathering> gathering,
+      SparsityProfile oracle,
+      HoldOut holdOut,
+      ModelConfig config) {
+    long share = ceil(request.positions(), holdOut.partitions());
     return new GatherTask(
         gathering,
         oracle.thresholds()[0],
         holdOut,
-        share,
+        (int) Math.min(share, mostPositions(config)),
         request.continuations(),
         request.decoding().seed());
   }
@@ -352,7 +367,9 @@ public final class TrainPredictorAction {
 
   private static double[] byLayer(
       List<TrainedLayer> layers, ToDoubleFunction<PredictorQuality> of) {
-    return layers.stream().mapToDouble(layer -> of.applyAsDouble(layer.trained().quality())).toArray();
+    return layers.stream()
+        .mapToDouble(layer -> of.applyAsDouble(layer.trained().quality()))
+        .toArray();
   }
 
   private interface Job<T> {
