@@ -228,6 +228,7 @@ public final class TeacherForcedRunner implements AutoCloseable {
           place.document,
           place.done,
           place.document.reference()[place.done],
+          running.size(),
           logits,
           row * vocabulary);
     }

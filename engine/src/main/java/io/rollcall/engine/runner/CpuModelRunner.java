@@ -55,6 +55,16 @@ public final class CpuModelRunner implements ModelRunner {
       RunnerOptions options,
       Method observed,
       ScoreObserver observer) {
+    this(model, plan, ThresholdRule.of(plan.profile()), options, observed, observer);
+  }
+
+  CpuModelRunner(
+      CpuModel model,
+      SparsityPlan plan,
+      ThresholdRule thresholds,
+      RunnerOptions options,
+      Method observed,
+      ScoreObserver observer) {
     config = model.config();
     weights = model.weights();
     int slots = options.slots();
@@ -81,7 +91,9 @@ public final class CpuModelRunner implements ModelRunner {
     sampler = new Sampler(options.sampling(), config.vocabulary());
     pool = new WorkerPool(options.workers());
     kernels = CpuKernels.create(pool);
-    feedForward = new FeedForward(kernels, config, plan, model.cost(), tokens, slots, observer);
+    feedForward =
+        new FeedForward(
+            kernels, config, plan, thresholds, model.cost(), tokens, slots, observer);
   }
 
   @Override
