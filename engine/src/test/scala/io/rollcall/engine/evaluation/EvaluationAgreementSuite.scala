@@ -73,7 +73,7 @@ class EvaluationAgreementSuite extends AnyFunSuite with BeforeAndAfterAll {
       val runner = model.observed(
         method,
         (layer, bucket, scores, batch, scale) => collectors.foreach(_.observe(layer, bucket, scores, batch, scale)),
-        RunnerOptions.greedy(8, context, 2))
+        RunnerOptions.greedy(8, context, 1))
       val forced = new TeacherForcedRunner(model, 8, context, Seq(runner).asJava)
       try forced.run(valid.iterator.asJava, (_, _, _, _, _, _) => ())
       finally forced.close()
@@ -89,12 +89,12 @@ class EvaluationAgreementSuite extends AnyFunSuite with BeforeAndAfterAll {
     val context = (test ++ valid).map(_.positions).max
     val thresholds = profiles(valid, context)
     val names = mutable.ArrayBuffer("dense")
-    val options = RunnerOptions.greedy(1, context, 2)
+    val options = RunnerOptions.greedy(1, context, 1)
     val runners =
       mutable.ArrayBuffer[CpuModelRunner](model.runner(SparsityPlan.dense(model.digest), options))
     for ((name, method) <- methods; s <- sparsities) {
       names += s"$name-ideal-$s" += s"$name-thr-$s"
-      runners += model.ideal(method, s, context, 2) +=
+      runners += model.ideal(method, s, context, 1) +=
         model.runner(new SparsityPlan(thresholds(s"$name-thr-$s"), Crossover.never()), options)
     }
     val scorer = new ReferenceScorer(1, model.config.vocabulary)
