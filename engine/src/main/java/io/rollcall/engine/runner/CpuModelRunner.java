@@ -25,6 +25,7 @@ public final class CpuModelRunner implements ModelRunner {
   private final KeyValueCache cache;
   private final FeedForward feedForward;
   private final Method observed;
+  private final ScoreObserver observer;
   private final Sampler sampler;
   private final TokenBatch step;
   private final float[] cos;
@@ -88,6 +89,7 @@ public final class CpuModelRunner implements ModelRunner {
     cos = config.rope().cos(context);
     sin = config.rope().sin(context);
     this.observed = observed;
+    this.observer = observer;
     sampler = new Sampler(options.sampling(), config.vocabulary());
     pool = new WorkerPool(options.workers());
     kernels = CpuKernels.create(pool);
@@ -143,6 +145,9 @@ public final class CpuModelRunner implements ModelRunner {
     step.clear();
     for (DecodeSequence s : sequences) {
       step.addLast(s.token(), s.position(), s.slot(), s.random());
+    }
+    if (observer != null) {
+      observer.begin(sequences);
     }
     StepRecord record = new StepRecord(counters, n, n);
     forward(

@@ -1,8 +1,17 @@
 package io.rollcall.engine.runner;
 
+import java.util.List;
+
 /** Sees the scores that a decode step's neurons are called by. */
 @FunctionalInterface
 public interface ScoreObserver {
+
+  /**
+   * A step begins.
+   *
+   * @param sequences of it, in the order of the scores' rows
+   */
+  default void begin(List<DecodeSequence> sequences) {}
 
   /**
    * @param scores [batch x f], signed; only for the duration of the call

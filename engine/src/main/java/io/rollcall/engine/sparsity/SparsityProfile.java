@@ -30,9 +30,16 @@ public record SparsityProfile(
    * @param positions decode positions seen
    * @param ownDensity [bucket][layer] measured
    * @param unionDensity [bucket][layer] measured with the bucket full
+   * @param ownSpread [bucket][layer] standard deviation of the own density between prompts; null where
+   *     unknown
    */
   public record Calibration(
-      String corpus, int prompts, long positions, double[][] ownDensity, double[][] unionDensity)
+      String corpus,
+      int prompts,
+      long positions,
+      double[][] ownDensity,
+      double[][] unionDensity,
+      double[][] ownSpread)
       implements Serializable {}
 
   public SparsityProfile {
