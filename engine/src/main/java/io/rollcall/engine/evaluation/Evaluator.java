@@ -31,8 +31,20 @@ public final class Evaluator {
   private final PromptTemplate template;
   private final GenerationOptions options;
   private final int workers;
-  private final Runnable alive;
+  private final Progress progress;
   private String device;
+  private long passes;
+  private long tokens;
+
+  /** Hears of an evaluation under way. */
+  @FunctionalInterface
+  public interface Progress {
+    /**
+     * @param passes documents done, counted once for each plan's reference and once for its answer
+     * @param tokens decoded so far
+     */
+    void report(long passes, long tokens);
+  }
 
   /** A document with the answer that it should get. */
   public record Document(int index, String id, String text, String reference) {}
@@ -40,7 +52,7 @@ public final class Evaluator {
   /**
    * @param files that the model was loaded from
    * @param options greedy
-   * @param alive called often; may throw, to end the evaluation
+   * @param progress called often; may throw, to end the evaluation
    */
   public Evaluator(
       LoadedModel model,
@@ -48,13 +60,13 @@ public final class Evaluator {
       PromptTemplate template,
       GenerationOptions options,
       int workers,
-      Runnable alive) {
+      Progress progress) {
     this.model = model;
     this.files = files;
     this.template = template;
     this.options = options;
     this.workers = workers;
-    this.alive = alive;
+    this.progress = progress;
   }
 
   /**
@@ -121,14 +133,17 @@ public final class Evaluator {
       List<SparsityPlan> beside = new ArrayList<>();
       beside.add(SparsityPlan.dense(model.digest()));
       beside.addAll(plans.subList(from, Math.min(plans.size(), from + group)));
-      List<PlanScores> found = together(beside, documents);
+      List<PlanScores> found =
+          together(beside, documents, from == 0 ? beside.size() : beside.size() - 1);
+      // dense beside later plans gives the same again
       scores.addAll(from == 0 ? found : found.subList(1, found.size()));
     }
     return scores;
   }
 
+  /** @param counted plans that count as passes */
   private List<PlanScores> together(
-      List<SparsityPlan> plans, List<ReferencedDocument> documents) {
+      List<SparsityPlan> plans, List<ReferencedDocument> documents, int counted) {
     int longest = documents.stream().mapToInt(ReferencedDocument::positions).max().orElse(1);
     ReferenceScorer scorer =
         new ReferenceScorer(options.batchSize(), model.config().vocabulary());
@@ -137,7 +152,8 @@ public final class Evaluator {
       runner.run(
           documents.iterator(),
           (document, position, next, batch, logits, offset) -> {
-            alive.run();
+            boolean last = position == document.reference().length - 1;
+            done(last ? counted : 0, plans.size());
             scorer.position(document, position, next, batch, logits, offset);
           });
       List<PlanScores> scores = new ArrayList<>();
@@ -180,12 +196,18 @@ public final class Evaluator {
       device = generator.device();
       Map<String, String> texts = new HashMap<>();
       while (generator.hasNext()) {
-        alive.run();
         Generation generation = generator.next();
+        done(1, generation.outputTokens());
         texts.put(generation.id(), generation.output());
       }
       return new Answers(texts, generator.times());
     }
+  }
+
+  private void done(int passes, int tokens) {
+    this.passes += passes;
+    this.tokens += tokens;
+    progress.report(this.passes, this.tokens);
   }
 
   private static PlanScores answered(

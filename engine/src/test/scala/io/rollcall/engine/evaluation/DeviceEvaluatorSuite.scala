@@ -22,7 +22,7 @@ class DeviceEvaluatorSuite extends AnyFunSuite {
   }
 
   private def evaluate(model: LoadedModel, profile: SparsityProfile): Evaluation =
-    new Evaluator(model, files, model.template, GenerationOptions.greedy(8, 16, 512), 2, () => ())
+    new Evaluator(model, files, model.template, GenerationOptions.greedy(8, 16, 512), 2, (_, _) => ())
       .evaluate(List(new SparsityPlan(profile, Crossover.never())).asJava, documents.asJava)
 
   private def sums(scores: PlanScores): PositionSums = scores.documents.asScala

@@ -31,7 +31,7 @@ class EvaluatorSuite extends AnyFunSuite with BeforeAndAfterAll {
     Crossover.never())
 
   private def evaluate(plans: Seq[SparsityPlan], documents: Seq[Evaluator.Document]): Evaluation =
-    new Evaluator(model, files, model.template, GenerationOptions.greedy(4, 12, 256), 1, () => ())
+    new Evaluator(model, files, model.template, GenerationOptions.greedy(4, 12, 256), 1, (_, _) => ())
       .evaluate(plans.asJava, documents.asJava)
 
   private def sums(scores: PlanScores): PositionSums = scores.documents.asScala
@@ -67,6 +67,15 @@ class EvaluatorSuite extends AnyFunSuite with BeforeAndAfterAll {
     val evaluation = evaluate(Nil, documents.take(5) :+ long)
     assert(evaluation.documents === 5)
     assert(evaluation.leftOut.asScala === Map("longer than the context of 256" -> 1L))
+  }
+
+  test("progress counts each plan's reference and answer of each document once") {
+    var (passes, tokens) = (0L, 0L)
+    new Evaluator(
+      model, files, model.template, GenerationOptions.greedy(4, 12, 256), 1,
+      (p, t) => { assert(p >= passes && t > tokens); passes = p; tokens = t })
+      .evaluate(Seq.fill(5)(plan(0.3)).asJava, documents.take(6).asJava)
+    assert(passes === 6 * 2 * 6)
   }
 
   test("parts of a corpus add up") {

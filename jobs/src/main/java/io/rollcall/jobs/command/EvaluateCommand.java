@@ -110,7 +110,10 @@ final class EvaluateCommand implements Callable<Integer> {
             partitions);
     try (SparkSession spark = Sessions.open("evaluate")) {
       System.out.println(
-          new EvaluateAction(spark, request).progress(System.err).execute().text());
+          new EvaluateAction(spark, request)
+              .progress(System.err, Terminal.stderr())
+              .execute()
+              .text());
     }
     return 0;
   }

@@ -14,12 +14,15 @@ import io.rollcall.jobs.generate.SparsityPlanner;
 import io.rollcall.jobs.generate.SparsityRequest;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ProgressPrinter;
 import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.PrintStream;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.TreeSet;
+import java.util.UUID;
 import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
@@ -47,6 +50,7 @@ public final class EvaluateAction {
   private final Configuration configuration;
   private final long started = System.nanoTime();
   private PrintStream progress;
+  private boolean terminal;
 
   public EvaluateAction(SparkSession spark, EvaluateRequest request) {
     this.spark = spark;
@@ -54,9 +58,14 @@ public final class EvaluateAction {
     configuration = spark.sessionState().newHadoopConf();
   }
 
-  /** Says on {@code out} what is being done. */
-  public EvaluateAction progress(PrintStream out) {
+  /**
+   * Says what is being done, and how far it is.
+   *
+   * @param terminal whether {@code out} is one, where a line can renew itself
+   */
+  public EvaluateAction progress(PrintStream out, boolean terminal) {
     progress = out;
+    this.terminal = terminal;
     return this;
   }
 
@@ -241,24 +250,32 @@ public final class EvaluateAction {
             "evaluating dense and %d profiles on %,d documents in %d tasks",
             candidates.size() - 1, documents.size(), partitions));
     JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
+    String runId = UUID.randomUUID().toString();
     Broadcast<EvaluationTask.Work> work =
         context.broadcast(
             new EvaluationTask.Work(
+                runId,
                 request.model(),
                 candidates.stream().skip(1).map(Candidate::profile).toList(),
                 request.decoding(),
                 template,
                 new SerializableConfiguration(configuration)));
-    try {
+    try (AutoCloseable shown = show(runId, documents.size())) {
       return context
           .parallelize(parts(documents, partitions), partitions)
           .map(new EvaluationTask(work))
           .collect();
-    } catch (RuntimeException e) {
+    } catch (Exception e) {
       throw Failures.explain(e);
     } finally {
       work.destroy();
     }
+  }
+
+  private AutoCloseable show(String runId, long documents) {
+    return progress == null
+        ? () -> {}
+        : new ProgressPrinter(runId, documents, progress, terminal, Duration.ofSeconds(10));
   }
 
   private static List<EvaluationTask.Part> parts(

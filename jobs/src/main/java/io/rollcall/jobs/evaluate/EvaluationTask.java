@@ -14,6 +14,8 @@ import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.Device;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
+import io.rollcall.jobs.runtime.RollcallPlugin;
+import io.rollcall.jobs.runtime.TaskProgress;
 import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
 import java.util.ArrayList;
@@ -30,10 +32,12 @@ final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTa
   /**
    * What every task needs.
    *
+   * @param runId that progress is reported for
    * @param profiles sparse ones
    */
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
   record Work(
+      String runId,
       ModelSource model,
       List<SparsityProfile> profiles,
       Decoding decoding,
@@ -85,7 +89,7 @@ final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTa
             work.template().of(model.model(), lease.files()),
             work.decoding().options(model.config()),
             task.cpus(),
-            task::killTaskIfInterrupted);
+            new Reports(work.runId(), task, 2L * (plans.size() + 1)));
     List<PromptTable.Referenced> rows = part.documents();
     List<Evaluator.Document> documents = new ArrayList<>();
     for (int i = 0; i < rows.size(); i++) {
@@ -95,5 +99,32 @@ final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTa
     }
     Evaluation evaluation = evaluator.evaluate(plans, documents);
     return new Outcome(evaluation, Device.describe(lease.place(), evaluator.device()));
+  }
+
+  /** Tells the driver every second how far the task is. */
+  private static final class Reports implements Evaluator.Progress {
+    private static final long REPORT_NANOS = 1_000_000_000L;
+
+    private final String runId;
+    private final TaskContext task;
+    private final long passesPerDocument;
+    private long reported = System.nanoTime();
+
+    Reports(String runId, TaskContext task, long passesPerDocument) {
+      this.runId = runId;
+      this.task = task;
+      this.passesPerDocument = passesPerDocument;
+    }
+
+    @Override
+    public void report(long passes, long tokens) {
+      task.killTaskIfInterrupted();
+      if (System.nanoTime() - reported > REPORT_NANOS) {
+        reported = System.nanoTime();
+        RollcallPlugin.report(
+            new TaskProgress(
+                runId, task.partitionId(), passes / passesPerDocument, tokens, Double.NaN));
+      }
+    }
   }
 }
