@@ -1,5 +1,6 @@
 package io.rollcall.jobs.evaluate;
 
+import com.fasterxml.jackson.annotation.JsonProperty;
 import io.rollcall.engine.evaluation.Bootstrap;
 import io.rollcall.engine.evaluation.DocumentScore;
 import io.rollcall.engine.evaluation.PlanScores;
@@ -44,7 +45,7 @@ record Metrics(
     Bootstrap.Interval perplexityInterval,
     Bootstrap.Interval perplexityLossInterval,
     Bootstrap.Interval tokenAccuracyInterval,
-    Bootstrap.Interval rougeLInterval,
+    @JsonProperty("rouge_l_interval") Bootstrap.Interval rougeLInterval,
     Bootstrap.Interval sameAsDenseInterval,
     Bootstrap.Interval klInterval,
     long tokens,

@@ -73,6 +73,8 @@ class EvaluateActionSuite extends SparkSuite {
       assert(interval.get("high").asDouble > c.get("perplexity").asDouble)
       assert(c.get("tokens") == dense.get("tokens") && c.get("batch_size").asInt == 4)
     }
+    for (figure <- Seq("token_accuracy", "rouge_l", "same_as_dense", "kl", "perplexity_loss"))
+      assert(dense.has(s"${figure}_interval"), figure)
     val Seq(mild, harsh) = configs.slice(1, 3)
     assert(mild.get("kl").asDouble < harsh.get("kl").asDouble)
     assert(mild.get("bytes_read").asLong > harsh.get("bytes_read").asLong)
