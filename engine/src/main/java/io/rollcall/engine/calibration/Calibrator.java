@@ -110,7 +110,8 @@ public final class Calibrator {
             sample.size(),
             collector.positions(),
             collector.ownDensity(thresholds),
-            collector.unionDensity(thresholds));
+            collector.unionDensity(thresholds),
+            collector.ownSpread(thresholds));
     LOG.info(
         "thresholds of {} at sparsity {} for union {} from {} decode positions of {}",
         method,

@@ -97,7 +97,7 @@ public final class DecodePositions {
             options.batchSize(),
             options.context(),
             List.of(observed(method, predictors, observer)))) {
-      runner.run(new Encoded(documents), (document, position, next, logits, offset) -> {});
+      runner.run(new Encoded(documents), (document, position, next, batch, logits, offset) -> {});
     }
   }
 

@@ -1,10 +1,12 @@
 package io.rollcall.engine.calibration;
 
+import io.rollcall.engine.runner.DecodeSequence;
 import io.rollcall.engine.runner.ScoreObserver;
 import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.Quantiles;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * Gathers, over decode positions, the quantiles that thresholds are means of.
@@ -29,6 +31,7 @@ public final class ScoreCollector implements ScoreObserver {
   private final long[][] groups;
   private final ScoreHistogram[] own;
   private final ScoreHistogram[][] union;
+  private final DocumentDensities documents;
   private final float[] largest;
   private final float[] sorted;
   private long positions;
@@ -67,8 +70,14 @@ public final class ScoreCollector implements ScoreObserver {
     for (ScoreHistogram[] bucket : union) {
       Arrays.setAll(bucket, layer -> new ScoreHistogram());
     }
+    documents = new DocumentDensities(layers, width);
     largest = new float[width];
     sorted = new float[width];
+  }
+
+  @Override
+  public void begin(List<DecodeSequence> sequences) {
+    documents.begin(sequences);
   }
 
   @Override
@@ -83,6 +92,7 @@ public final class ScoreCollector implements ScoreObserver {
         union[k][layer].add(largest, width);
         if (size == 1) {
           own[layer].add(largest, width);
+          documents.add(layer, first, largest);
         }
         if (!signed) {
           System.arraycopy(largest, 0, sorted, 0, width);
@@ -148,6 +158,14 @@ public final class ScoreCollector implements ScoreObserver {
   /** Fraction of neurons in the union of a full bucket at these thresholds, [bucket][layer]. */
   public double[][] unionDensity(float[][] thresholds) {
     return densities(thresholds, (k, layer) -> union[k][layer]);
+  }
+
+  /**
+   * How far apart prompts are: the standard deviation of their own densities at these thresholds,
+   * [bucket][layer]; null of fewer than two.
+   */
+  public double[][] ownSpread(float[][] thresholds) {
+    return documents.spread(thresholds);
   }
 
   private interface HistogramOf {

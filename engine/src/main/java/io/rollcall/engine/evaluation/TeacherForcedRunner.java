@@ -7,6 +7,7 @@ import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.runner.ModelRunner;
 import io.rollcall.engine.runner.RunnerOptions;
 import io.rollcall.engine.runner.TokenBatch;
+import io.rollcall.engine.sampling.RandomStream;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.statistics.LayerStatistics;
 import io.rollcall.engine.statistics.SparsityCounters;
@@ -40,12 +41,15 @@ public final class TeacherForcedRunner implements AutoCloseable {
   /** A document on its way through the steps. */
   private static final class Place implements Scheduler.Scheduled {
     final ReferencedDocument document;
+    /** Tells an observer whose scores it sees; nothing is sampled. */
+    final RandomStream stream;
     int slot;
     /** Reference tokens that were predicted. */
     int done;
 
     Place(ReferencedDocument document) {
       this.document = document;
+      stream = new RandomStream(document.index(), document.id());
     }
 
     @Override
@@ -66,7 +70,7 @@ public final class TeacherForcedRunner implements AutoCloseable {
     DecodeSequence input() {
       int[] prompt = document.prompt();
       int token = done == 0 ? prompt[prompt.length - 1] : document.reference()[done - 1];
-      return new DecodeSequence(slot, token, prompt.length - 1 + done, null, done, 1);
+      return new DecodeSequence(slot, token, prompt.length - 1 + done, stream, done, 1);
     }
   }
 
@@ -228,6 +232,7 @@ public final class TeacherForcedRunner implements AutoCloseable {
           place.document,
           place.done,
           place.document.reference()[place.done],
+          running.size(),
           logits,
           row * vocabulary);
     }

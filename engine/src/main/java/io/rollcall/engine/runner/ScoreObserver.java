@@ -1,5 +1,7 @@
 package io.rollcall.engine.runner;
 
+import java.util.List;
+
 /** Sees the scores that a decode step's neurons are called by, and on the CPU what they come from. */
 @FunctionalInterface
 public interface ScoreObserver {
@@ -10,6 +12,13 @@ public interface ScoreObserver {
    * @param x [batch x d]; only for the duration of the call
    */
   default void input(int layer, float[] x, int batch) {}
+
+  /**
+   * A step begins.
+   *
+   * @param sequences of it, in the order of the scores' rows
+   */
+  default void begin(List<DecodeSequence> sequences) {}
 
   /**
    * @param scores [batch x f], signed; only for the duration of the call

@@ -30,6 +30,8 @@ public record SparsityProfile(
    * @param positions decode positions seen
    * @param ownDensity [bucket][layer] measured
    * @param unionDensity [bucket][layer] measured with the bucket full
+   * @param ownSpread [bucket][layer] standard deviation of the own density between prompts; null where
+   *     unknown
    * @param training how the predictors were trained; null without
    */
   public record Calibration(
@@ -38,13 +40,19 @@ public record SparsityProfile(
       long positions,
       double[][] ownDensity,
       double[][] unionDensity,
+      double[][] ownSpread,
       Training training)
       implements Serializable {
 
     /** Of a method without a predictor. */
     public Calibration(
-        String corpus, int prompts, long positions, double[][] ownDensity, double[][] unionDensity) {
-      this(corpus, prompts, positions, ownDensity, unionDensity, null);
+        String corpus,
+        int prompts,
+        long positions,
+        double[][] ownDensity,
+        double[][] unionDensity,
+        double[][] ownSpread) {
+      this(corpus, prompts, positions, ownDensity, unionDensity, ownSpread, null);
     }
   }
 
@@ -103,7 +111,13 @@ public record SparsityProfile(
         sparsity,
         thresholds,
         new Calibration(
-            c.corpus, c.prompts, c.positions, c.ownDensity, c.unionDensity, training),
+            c.corpus,
+            c.prompts,
+            c.positions,
+            c.ownDensity,
+            c.unionDensity,
+            c.ownSpread,
+            training),
         predictors);
   }
 

@@ -8,7 +8,7 @@ package io.rollcall.engine.training;
  * matter.
  */
 final class WeightedCrossEntropy {
-  static final float MOST = 50;
+  static final float MOST = 200;
   private static final float[] WEIGHTS =
       ScoreRatio.table(ratio -> Math.min(MOST, Math.abs(ratio * ratio - 1)));
 

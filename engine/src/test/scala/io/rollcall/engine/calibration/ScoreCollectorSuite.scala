@@ -1,9 +1,12 @@
 package io.rollcall.engine.calibration
 
+import scala.jdk.CollectionConverters._
 import scala.util.Random
 
 import org.scalatest.funsuite.AnyFunSuite
 
+import io.rollcall.engine.runner.DecodeSequence
+import io.rollcall.engine.sampling.RandomStream
 import io.rollcall.engine.sparsity.UnionStrategy
 
 class ScoreCollectorSuite extends AnyFunSuite {
@@ -93,5 +96,48 @@ class ScoreCollectorSuite extends AnyFunSuite {
       assert(math.abs(sorted.count(_ < found) - q * 5000) < 25, q)
       assert(math.abs(histogram.above(found) - (1 - q)) < 1e-3, q)
     }
+  }
+
+  test("the spread is the deviation of documents' own densities, whoever they ran with") {
+    val collector = new ScoreCollector(new UnionStrategy.Shared, Array(0.6), 2, 1, width)
+    val streams = Seq.tabulate(6)(i => new RandomStream(0, s"d$i"))
+    val loudness = Seq(0.5f, 0.8f, 1f, 1f, 1.3f, 2f)
+    val rows = Seq.fill(20)(for (pair <- Seq(0, 1, 2, 3, 4, 5).grouped(2)) yield {
+      val scores = pair.flatMap(d => Array.fill(width)(random.nextGaussian().toFloat * loudness(d))).toArray
+      collector.begin(pair.map(d => new DecodeSequence(0, 1, 1, streams(d), 0, 1)).asJava)
+      collector.observe(0, 1, scores, 2, null)
+      pair.zip(scores.toSeq.grouped(width).toSeq)
+    }).flatten.flatten
+    val thresholds = collector.thresholds
+    for (bucket <- 0 to 1) {
+      val densities = rows.groupMap(_._1)(_._2).values.map { all =>
+        all.flatten.count(math.abs(_) > thresholds(bucket)(0)).toDouble / (all.size * width)
+      }
+      val mean = densities.sum / 6
+      val expected = math.sqrt(densities.map(d => (d - mean) * (d - mean)).sum / 5)
+      assert(math.abs(collector.ownSpread(thresholds)(bucket)(0) - expected) < 0.01)
+    }
+  }
+
+  test("logits' spread is of those above a threshold below 0 too") {
+    val collector = new ScoreCollector(new UnionStrategy.Own, Array(0.3), 1, 1, width, true)
+    val densities = for (level <- Seq(-1f, 0f, 0.5f)) yield {
+      val scores = Array.fill(width)(random.nextGaussian().toFloat + level)
+      val stream = new RandomStream(1, level.toString)
+      collector.begin(Seq(new DecodeSequence(0, 1, 1, stream, 0, 1)).asJava)
+      collector.observe(0, 0, scores, 1, null)
+      scores
+    }
+    val thresholds = collector.thresholds
+    assert(thresholds(0)(0) < 0)
+    val own = densities.map(_.count(_ > thresholds(0)(0)).toDouble / width)
+    val expected = math.sqrt(own.map(d => math.pow(d - own.sum / 3, 2)).sum / 2)
+    assert(math.abs(collector.ownSpread(thresholds)(0)(0) - expected) < 0.02)
+  }
+
+  test("without two documents there is no spread") {
+    val collector = new ScoreCollector(new UnionStrategy.Own, Array(0.6), 1, 1, width)
+    collector.observe(0, 0, steps(1, 1).head, 1, null)
+    assert(collector.ownSpread(collector.thresholds) == null)
   }
 }

@@ -34,7 +34,7 @@ class TeacherForcedRunnerSuite extends AnyFunSuite {
     try
       runner.run(
         documents.iterator.asJava,
-        (document, position, next, logits, offset) => {
+        (document, position, next, _, logits, offset) => {
           val row = logits.toSeq.map(_.slice(offset, offset + 61))
           assert(rows.put((document.index, position), (next, row)).isEmpty)
         })
@@ -95,7 +95,7 @@ class TeacherForcedRunnerSuite extends AnyFunSuite {
     val long = new ReferencedDocument(0, "long one", Array.fill(8)(1), Array.fill(4)(2))
     try {
       val refused = intercept[UserException](
-        runner.run(Iterator(long).asJava, (_, _, _, _, _) => ()))
+        runner.run(Iterator(long).asJava, (_, _, _, _, _, _) => ()))
       assert(refused.getMessage.contains("'long one' has 11 tokens"))
     } finally runner.close()
   }

@@ -8,6 +8,7 @@ import org.scalatest.funsuite.AnyFunSuite
 import io.rollcall.engine.{RandomModels, UserException}
 import io.rollcall.engine.calibration.{Calibrator, DecodePositions, ScoreCollector}
 import io.rollcall.engine.runner.{DecodeSequence, RunnerOptions, ScoreObserver, TokenBatch}
+import io.rollcall.engine.sampling.RandomStream
 import io.rollcall.engine.sparsity._
 import io.rollcall.engine.statistics.SparsityCounters
 import io.rollcall.kernels.WorkerPool
@@ -158,12 +159,13 @@ class PredictorTrainerSuite extends AnyFunSuite {
         if (predictors == null) model.observed(method, observer, options)
         else model.observed(method, predictors, observer, options)
       val counters = new SparsityCounters(1, 4, model.cost)
+      val streams = Seq.tabulate(4)(slot => new RandomStream(seed, s"$slot"))
       val random = new Random(seed)
       try
         for (position <- 0 until 39)
           runner.decode(
             (0 until 4).map(slot =>
-              new DecodeSequence(slot, random.nextInt(61), position, null, position, 1)).asJava,
+              new DecodeSequence(slot, random.nextInt(61), position, streams(slot), position, 1)).asJava,
             counters)
       finally runner.close()
     }

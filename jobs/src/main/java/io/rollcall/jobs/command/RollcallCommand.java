@@ -22,7 +22,11 @@ import picocli.CommandLine.Spec;
     synopsisSubcommandLabel = "COMMAND",
     versionProvider = RollcallCommand.VersionLine.class,
     subcommands = {
-      DemoCommand.class, GenerateCommand.class, TrainPredictorCommand.class, BenchCommand.class
+      DemoCommand.class,
+      GenerateCommand.class,
+      TrainPredictorCommand.class,
+      EvaluateCommand.class,
+      BenchCommand.class
     },
     footer = {"", "Options after a lone -- are spark-submit's (with jobs/bin/rollcall)."})
 public final class RollcallCommand implements Runnable {
