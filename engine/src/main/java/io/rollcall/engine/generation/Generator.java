@@ -33,7 +33,7 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
   private final TextTokenizer tokenizer;
   private final GenerationOptions options;
   private final ModelRunner runner;
-  private final Scheduler scheduler;
+  private final Scheduler<Sequence> scheduler;
   private final SparsityCounters counters;
   private final TokenBatch batch;
   private final long neurons;
@@ -71,7 +71,7 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
     this.options = options;
     this.runner = runner;
     scheduler =
-        new Scheduler(
+        new Scheduler<>(
             new PromptReader(prompts, template, options, finished::add),
             options.batchSize(),
             cache());
@@ -80,8 +80,8 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
     neurons = (long) config.layers() * config.intermediateSize();
   }
 
-  private Scheduler.Cache cache() {
-    return new Scheduler.Cache() {
+  private Scheduler.Cache<Sequence> cache() {
+    return new Scheduler.Cache<>() {
       @Override
       public boolean reserve(int slot, Sequence sequence) {
         return runner.reserve(slot, sequence.prompt().length + mostTokens(sequence));

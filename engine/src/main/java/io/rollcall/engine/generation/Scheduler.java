@@ -11,25 +11,34 @@ import java.util.List;
  * cache. A slot that falls free is given to a waiting sequence at the next step. A sequence is admitted
  * only with room in the cache for all it may grow to, so that none is ever put back.
  */
-final class Scheduler {
+public final class Scheduler<S extends Scheduler.Scheduled> {
+
+  /** A sequence as far as its place goes. */
+  public interface Scheduled {
+    int promptLength();
+
+    int slot();
+
+    void occupy(int slot);
+  }
 
   /** The room of the key/value cache. */
-  interface Cache {
+  public interface Cache<S> {
     /** Whether there is room for the sequence in this slot; set aside if so. */
-    boolean reserve(int slot, Sequence sequence);
+    boolean reserve(int slot, S sequence);
 
     void release(int slot);
   }
 
-  private final Iterator<Sequence> source;
-  private final Cache cache;
+  private final Iterator<S> source;
+  private final Cache<S> cache;
   private final int readAhead;
-  private final List<Sequence> waiting = new ArrayList<>();
-  private final List<Sequence> running = new ArrayList<>();
+  private final List<S> waiting = new ArrayList<>();
+  private final List<S> running = new ArrayList<>();
   private final ArrayDeque<Integer> freeSlots = new ArrayDeque<>();
 
   /** @param slots most sequences running at a time */
-  Scheduler(Iterator<Sequence> source, int slots, Cache cache) {
+  public Scheduler(Iterator<S> source, int slots, Cache<S> cache) {
     this.source = source;
     this.cache = cache;
     this.readAhead = 2 * slots;
@@ -38,11 +47,11 @@ final class Scheduler {
     }
   }
 
-  boolean idle() {
+  public boolean idle() {
     return running.isEmpty() && waiting.isEmpty() && !source.hasNext();
   }
 
-  List<Sequence> running() {
+  public List<S> running() {
     return running;
   }
 
@@ -50,7 +59,7 @@ final class Scheduler {
    * Gives free slots to waiting sequences: to the one that waits longest, so that none starves, and
    * to those nearest to it in length, which prefill well together. Returns the sequences admitted.
    */
-  List<Sequence> admit() {
+  public List<S> admit() {
     if (freeSlots.isEmpty()) {
       return List.of();
     }
@@ -60,10 +69,10 @@ final class Scheduler {
     if (waiting.isEmpty()) {
       return List.of();
     }
-    int length = waiting.get(0).prompt().length;
-    List<Sequence> group =
+    int length = waiting.get(0).promptLength();
+    List<S> group =
         waiting.stream()
-            .sorted(Comparator.comparingInt(s -> Math.abs(s.prompt().length - length)))
+            .sorted(Comparator.comparingInt(s -> Math.abs(s.promptLength() - length)))
             .limit(freeSlots.size())
             .takeWhile(this::occupy)
             .toList();
@@ -75,7 +84,7 @@ final class Scheduler {
     return group;
   }
 
-  private boolean occupy(Sequence sequence) {
+  private boolean occupy(S sequence) {
     int slot = freeSlots.element();
     if (!cache.reserve(slot, sequence)) {
       return false;
@@ -85,7 +94,7 @@ final class Scheduler {
   }
 
   /** Takes an ended sequence out; its slot and its room in the cache are free. */
-  void release(Sequence sequence) {
+  public void release(S sequence) {
     running.remove(sequence);
     cache.release(sequence.slot());
     freeSlots.add(sequence.slot());

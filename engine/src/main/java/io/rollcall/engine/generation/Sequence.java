@@ -4,7 +4,7 @@ import io.rollcall.engine.sampling.RandomStream;
 import java.util.Arrays;
 
 /** One prompt being answered: its tokens and what its decode steps called. */
-final class Sequence {
+final class Sequence implements Scheduler.Scheduled {
   private final String id;
   private final int[] prompt;
   private final RandomStream random;
@@ -33,11 +33,18 @@ final class Sequence {
     return random;
   }
 
-  int slot() {
+  @Override
+  public int promptLength() {
+    return prompt.length;
+  }
+
+  @Override
+  public int slot() {
     return slot;
   }
 
-  void occupy(int slot) {
+  @Override
+  public void occupy(int slot) {
     this.slot = slot;
   }
 

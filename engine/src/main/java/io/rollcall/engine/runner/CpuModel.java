@@ -8,8 +8,10 @@ import io.rollcall.engine.model.WeightLoader;
 import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.kernels.WeightType;
 
 /** A model whose weights lie on the heap. */
@@ -52,6 +54,36 @@ public record CpuModel(Model model, WeightType weightType, ModelWeights weights)
   @Override
   public CpuModelRunner observed(Method method, ScoreObserver observer, RunnerOptions options) {
     return new CpuModelRunner(this, SparsityPlan.dense(digest()), options, method, observer);
+  }
+
+  /**
+   * A runner that keeps in each layer and step the neurons with the largest scores, whatever any
+   * threshold: the ideal form of a method, which cannot be had for less than computing all scores, and
+   * what thresholds are compared with. For one sequence at a time.
+   *
+   * @param sparsity fraction of neurons dropped
+   */
+  public CpuModelRunner ideal(Method method, double sparsity, int context, int workers) {
+    float[][] none = new float[1][config().layers()];
+    SparsityProfile profile =
+        new SparsityProfile(
+            digest(), method, new UnionStrategy.Own(), new double[] {sparsity}, none, null);
+    return new CpuModelRunner(
+        this,
+        new SparsityPlan(profile, Crossover.never()),
+        new RankRule(config().intermediateSize(), sparsity),
+        RunnerOptions.greedy(1, context, workers),
+        null,
+        null);
+  }
+
+  @Override
+  public CpuModelRunner observed(
+      Method method, Predictors predictors, ScoreObserver observer, RunnerOptions options) {
+    SparsityProfile dense = SparsityProfile.dense(digest()).with(predictors);
+    dense.requireShape(config(), name());
+    return new CpuModelRunner(
+        this, new SparsityPlan(dense, Crossover.never()), options, method, observer);
   }
 
   @Override

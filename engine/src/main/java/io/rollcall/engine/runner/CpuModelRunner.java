@@ -25,6 +25,7 @@ public final class CpuModelRunner implements ModelRunner {
   private final KeyValueCache cache;
   private final FeedForward feedForward;
   private final Method observed;
+  private final ScoreObserver observer;
   private final Sampler sampler;
   private final TokenBatch step;
   private final float[] cos;
@@ -55,6 +56,16 @@ public final class CpuModelRunner implements ModelRunner {
       RunnerOptions options,
       Method observed,
       ScoreObserver observer) {
+    this(model, plan, ThresholdRule.of(plan.profile()), options, observed, observer);
+  }
+
+  CpuModelRunner(
+      CpuModel model,
+      SparsityPlan plan,
+      ThresholdRule thresholds,
+      RunnerOptions options,
+      Method observed,
+      ScoreObserver observer) {
     config = model.config();
     weights = model.weights();
     int slots = options.slots();
@@ -78,10 +89,13 @@ public final class CpuModelRunner implements ModelRunner {
     cos = config.rope().cos(context);
     sin = config.rope().sin(context);
     this.observed = observed;
+    this.observer = observer;
     sampler = new Sampler(options.sampling(), config.vocabulary());
     pool = new WorkerPool(options.workers());
     kernels = CpuKernels.create(pool);
-    feedForward = new FeedForward(kernels, config, plan, model.cost(), tokens, slots, observer);
+    feedForward =
+        new FeedForward(
+            kernels, config, plan, thresholds, model.cost(), tokens, slots, observer);
   }
 
   @Override
@@ -109,6 +123,11 @@ public final class CpuModelRunner implements ModelRunner {
   public void release(int slot) {}
 
   @Override
+  public boolean adopt(ModelRunner other, int slot, int positions) {
+    return other instanceof CpuModelRunner runner && cache.copy(runner.cache, slot, positions);
+  }
+
+  @Override
   public int[] prefill(TokenBatch batch) {
     forward(
         batch,
@@ -126,6 +145,9 @@ public final class CpuModelRunner implements ModelRunner {
     step.clear();
     for (DecodeSequence s : sequences) {
       step.addLast(s.token(), s.position(), s.slot(), s.random());
+    }
+    if (observer != null) {
+      observer.begin(sequences);
     }
     StepRecord record = new StepRecord(counters, n, n);
     forward(

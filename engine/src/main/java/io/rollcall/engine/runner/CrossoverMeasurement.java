@@ -40,6 +40,7 @@ final class CrossoverMeasurement {
             CpuKernels.create(pool),
             model.config(),
             new SparsityPlan(profile, Crossover.never()),
+            ThresholdRule.of(profile),
             model.cost(),
             batchSize,
             batchSize,

@@ -23,6 +23,7 @@ final class FeedForward {
   private final Kernels kernels;
   private final ModelConfig config;
   private final SparsityPlan plan;
+  private final ThresholdRule thresholds;
   private final FeedForwardCost cost;
   private final ScoreObserver observer;
   private final List<PredictorMatrices> predictors;
@@ -42,6 +43,7 @@ final class FeedForward {
   private record PredictorMatrices(WeightMatrix down, WeightMatrix up) {}
 
   /**
+   * @param thresholds by which neurons are called; the plan's, but in evaluation
    * @param tokens most rows in a dense pass
    * @param batchSize most sequences in a step
    * @param observer null for none
@@ -50,6 +52,7 @@ final class FeedForward {
       Kernels kernels,
       ModelConfig config,
       SparsityPlan plan,
+      ThresholdRule thresholds,
       FeedForwardCost cost,
       int tokens,
       int batchSize,
@@ -57,6 +60,7 @@ final class FeedForward {
     this.kernels = kernels;
     this.config = config;
     this.plan = plan;
+    this.thresholds = thresholds;
     this.cost = cost;
     this.observer = observer;
     int f = config.intermediateSize();
@@ -108,9 +112,9 @@ final class FeedForward {
       return;
     }
     int bucket = BatchBuckets.of(batch);
-    float threshold = plan.profile().threshold(bucket, layer);
     float[] scores = scores(method, layer, weights, x, batch);
     float[] scale = scale(method, weights);
+    float threshold = thresholds.threshold(layer, bucket, scores, batch, scale);
     if (observer != null) {
       observer.observe(layer, bucket, scores, batch, scale);
     }
@@ -146,6 +150,7 @@ final class FeedForward {
 
   /** Scores of a method while the step itself runs dense. */
   void observeDense(int layer, Method method, LayerWeights weights, float[] x, int batch) {
+    observer.input(layer, x, batch);
     observer.observe(
         layer,
         BatchBuckets.of(batch),

@@ -71,6 +71,22 @@ final class KeyValueCache implements AutoCloseable {
     }
   }
 
+  /** Copies the first positions of a slot; false where the other is of another shape. */
+  boolean copy(KeyValueCache other, int slot, int positions) {
+    if (!shape.equals(other.shape)) {
+      return false;
+    }
+    int length = positions * shape.headSize();
+    for (int layer = 0; layer < keys.length; layer++) {
+      for (int head = 0; head < shape.kvHeads(); head++) {
+        int from = slotOffset(slot) + shape.offset(head, 0);
+        System.arraycopy(other.keys[layer], from, keys[layer], from, length);
+        System.arraycopy(other.values[layer], from, values[layer], from, length);
+      }
+    }
+    return true;
+  }
+
   /** Gives the pool's share of the heap back. */
   @Override
   public void close() {

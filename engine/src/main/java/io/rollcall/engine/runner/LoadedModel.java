@@ -1,15 +1,18 @@
 package io.rollcall.engine.runner;
 
+import io.rollcall.engine.UserException;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.text.PromptTemplate;
 import io.rollcall.engine.text.TextTokenizer;
 import io.rollcall.kernels.WeightType;
+import java.util.Locale;
 
 /**
  * A model with its weights where one backend computes with them: immutable, shared by every task of a
@@ -36,6 +39,18 @@ public interface LoadedModel extends AutoCloseable {
 
   /** A runner that runs dense and shows the scores of a method in every decode step. */
   ModelRunner observed(Method method, ScoreObserver observer, RunnerOptions options);
+
+  /**
+   * The same for a method that predicts: shows the predictors' logits.
+   *
+   * @throws UserException on a backend that cannot
+   */
+  default ModelRunner observed(
+      Method method, Predictors predictors, ScoreObserver observer, RunnerOptions options) {
+    throw new UserException(
+        "predictors are trained and calibrated on the CPU, and the model is on "
+            + backend().toString().toLowerCase(Locale.ROOT) + "; give --backend cpu");
+  }
 
   /** The crossover of each batch bucket up to {@code batchSize}, measured here and now. */
   Crossover crossover(SparsityProfile profile, int batchSize, int workers);

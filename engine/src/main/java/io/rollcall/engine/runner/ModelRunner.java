@@ -31,6 +31,16 @@ public interface ModelRunner extends AutoCloseable {
   void release(int slot);
 
   /**
+   * Copies keys and values that another runner of the model has prefilled.
+   *
+   * @param positions of the slot, which is the same in both
+   * @return false where a runner cannot, and must prefill itself
+   */
+  default boolean adopt(ModelRunner other, int slot, int positions) {
+    return false;
+  }
+
+  /**
    * Dense pass over prompt tokens; tokens of a sequence come in order, possibly over several passes.
    *
    * @return [logitRows] the sampled token after each wanted one, in the order they were added

@@ -1,8 +1,24 @@
 package io.rollcall.engine.runner;
 
-/** Sees the scores that a decode step's neurons are called by. */
+import java.util.List;
+
+/** Sees the scores that a decode step's neurons are called by, and on the CPU what they come from. */
 @FunctionalInterface
 public interface ScoreObserver {
+
+  /**
+   * The inputs of the scores that follow. Only the CPU shows them.
+   *
+   * @param x [batch x d]; only for the duration of the call
+   */
+  default void input(int layer, float[] x, int batch) {}
+
+  /**
+   * A step begins.
+   *
+   * @param sequences of it, in the order of the scores' rows
+   */
+  default void begin(List<DecodeSequence> sequences) {}
 
   /**
    * @param scores [batch x f], signed; only for the duration of the call

@@ -49,6 +49,17 @@ public enum Method {
     return this == D_COUNTDOWN || this == S_COUNTDOWN;
   }
 
+  /**
+   * The method that this one predicts the calls of; itself where it predicts none.
+   */
+  public Method oracle() {
+    return switch (this) {
+      case D_COUNTDOWN -> D_COUNTDOWN_ORACLE;
+      case S_COUNTDOWN -> S_COUNTDOWN_ORACLE;
+      default -> this;
+    };
+  }
+
   /** The name on the command line and in tables. */
   @Override
   public String toString() {

@@ -114,13 +114,7 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
       tensor.data().duplicate().order(ByteOrder.LITTLE_ENDIAN).asShortBuffer().get(bits);
       return bits;
     }
-    float[] values = tensor.floats();
-    short[] bits = new short[values.length];
-    for (int i = 0; i < bits.length; i++) {
-      int raw = Float.floatToRawIntBits(values[i]);
-      bits[i] = (short) ((raw + 0x7fff + (raw >>> 16 & 1)) >>> 16);
-    }
-    return bits;
+    return Bf16.round(tensor.floats());
   }
 
   private static TensorFile.Shaped shaped(int rows, int columns, short[] bits) {

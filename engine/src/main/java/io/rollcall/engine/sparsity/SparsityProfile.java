@@ -30,9 +30,49 @@ public record SparsityProfile(
    * @param positions decode positions seen
    * @param ownDensity [bucket][layer] measured
    * @param unionDensity [bucket][layer] measured with the bucket full
+   * @param ownSpread [bucket][layer] standard deviation of the own density between prompts; null where
+   *     unknown
+   * @param training how the predictors were trained; null without
    */
   public record Calibration(
-      String corpus, int prompts, long positions, double[][] ownDensity, double[][] unionDensity)
+      String corpus,
+      int prompts,
+      long positions,
+      double[][] ownDensity,
+      double[][] unionDensity,
+      double[][] ownSpread,
+      Training training)
+      implements Serializable {
+
+    /** Of a method without a predictor. */
+    public Calibration(
+        String corpus,
+        int prompts,
+        long positions,
+        double[][] ownDensity,
+        double[][] unionDensity,
+        double[][] ownSpread) {
+      this(corpus, prompts, positions, ownDensity, unionDensity, ownSpread, null);
+    }
+  }
+
+  /**
+   * How predictors were trained, and how well they do on held-out decode positions at the wanted
+   * density, against the neurons that the oracle keeps there.
+   *
+   * @param positions trained on
+   * @param heldOut positions held out
+   * @param recall [layer] fraction of the oracle's neurons that are predicted
+   * @param precision [layer] fraction of the predicted neurons that are the oracle's
+   * @param energy [layer] fraction of the squared scores that the predicted neurons have
+   */
+  public record Training(
+      int rank,
+      long positions,
+      long heldOut,
+      double[] recall,
+      double[] precision,
+      double[] energy)
       implements Serializable {}
 
   public SparsityProfile {
@@ -53,6 +93,32 @@ public record SparsityProfile(
       float[][] thresholds,
       Calibration calibration) {
     this(modelDigest, method, union, sparsity, thresholds, calibration, null);
+  }
+
+  /** The same with predictors. */
+  public SparsityProfile with(Predictors others) {
+    return new SparsityProfile(
+        modelDigest, method, union, sparsity, thresholds, calibration, others);
+  }
+
+  /** The same with an account of the predictors' training. */
+  public SparsityProfile with(Training training) {
+    Calibration c = calibration;
+    return new SparsityProfile(
+        modelDigest,
+        method,
+        union,
+        sparsity,
+        thresholds,
+        new Calibration(
+            c.corpus,
+            c.prompts,
+            c.positions,
+            c.ownDensity,
+            c.unionDensity,
+            c.ownSpread,
+            training),
+        predictors);
   }
 
   public static SparsityProfile dense(String modelDigest) {

@@ -14,7 +14,7 @@ class SchedulerSuite extends AnyFunSuite {
     }.iterator.asJava
 
   /** As many tokens of prompts as there is room for. */
-  private class Room(var free: Int) extends Scheduler.Cache {
+  private class Room(var free: Int) extends Scheduler.Cache[Sequence] {
     private val held = scala.collection.mutable.Map.empty[Int, Int]
     override def reserve(slot: Int, sequence: Sequence): Boolean = {
       val fits = sequence.prompt.length <= free
@@ -31,7 +31,7 @@ class SchedulerSuite extends AnyFunSuite {
     admitted.asScala.map(_.prompt.length).toSeq
 
   test("the longest waiting prompt is admitted first, with those nearest to it in length") {
-    val scheduler = new Scheduler(sequences(10, 100, 12, 90, 11, 13), 3, new Room(1000))
+    val scheduler = new Scheduler[Sequence](sequences(10, 100, 12, 90, 11, 13), 3, new Room(1000))
     assert(lengths(scheduler.admit()) === Seq(10, 11, 12))
     assert(scheduler.admit().isEmpty, "no slot is free")
     scheduler.running.asScala.toSeq.foreach(scheduler.release)
@@ -41,7 +41,7 @@ class SchedulerSuite extends AnyFunSuite {
   }
 
   test("a slot that falls free is given to the next prompt, and no two share one") {
-    val scheduler = new Scheduler(sequences(Seq.fill(50)(4): _*), 4, new Room(1000))
+    val scheduler = new Scheduler[Sequence](sequences(Seq.fill(50)(4): _*), 4, new Room(1000))
     var seen = Set.empty[String]
     val random = new scala.util.Random(1)
     while (!scheduler.idle) {
@@ -55,7 +55,7 @@ class SchedulerSuite extends AnyFunSuite {
   }
 
   test("a sequence waits for room in the cache, and none goes before the longest waiting") {
-    val scheduler = new Scheduler(sequences(60, 50, 30, 58), 4, new Room(100))
+    val scheduler = new Scheduler[Sequence](sequences(60, 50, 30, 58), 4, new Room(100))
     assert(lengths(scheduler.admit()) === Seq(60))
     assert(scheduler.admit().isEmpty, "50 waits longest and does not fit")
     scheduler.release(scheduler.running.get(0))

@@ -69,7 +69,8 @@ class SparsitySuite extends AnyFunSuite {
 
   private def profile = new SparsityProfile(
     "abc", Method.CATS, new UnionStrategy.Budget(0.25), Array(0.7, 0.6), Array(Array(1f, 2f), Array(3f, 4.5f)),
-    new SparsityProfile.Calibration("docs", 8, 77, Array(Array(0.3, 0.3)), Array(Array(0.5, 0.6))))
+    new SparsityProfile.Calibration("docs", 8, 77, Array(Array(0.3, 0.3)), Array(Array(0.5, 0.6)),
+      Array(Array(0.01, 0.02))))
 
   private def noSiblings(file: String): Array[Byte] = fail(s"$file was read")
 

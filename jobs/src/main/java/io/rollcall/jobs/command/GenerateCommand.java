@@ -53,6 +53,13 @@ final class GenerateCommand implements Callable<Integer> {
       description = "tasks to split the prompts over; 0 chooses by prompts and cores")
   private int partitions;
 
+  @Option(
+      names = "--drift-bound",
+      paramLabel = "N",
+      description = "warn where a layer's own density is further from its calibration than N times"
+          + " the standard deviation there between prompts (default: ${DEFAULT-VALUE})")
+  private double driftBound;
+
   @Override
   public Integer call() throws IOException {
     GenerateRequest request =
@@ -66,7 +73,10 @@ final class GenerateCommand implements Callable<Integer> {
             partitions);
     try (SparkSession spark = Sessions.open("generate")) {
       GenerateResult result =
-          new GenerateAction(spark, request).progress(System.err, Terminal.stderr()).execute();
+          new GenerateAction(spark, request)
+              .driftBound(driftBound)
+              .progress(System.err, Terminal.stderr())
+              .execute();
       System.out.println(Summary.of(result));
     }
     return 0;

@@ -21,7 +21,13 @@ import picocli.CommandLine.Spec;
         + " layers.",
     synopsisSubcommandLabel = "COMMAND",
     versionProvider = RollcallCommand.VersionLine.class,
-    subcommands = {DemoCommand.class, GenerateCommand.class, BenchCommand.class},
+    subcommands = {
+      DemoCommand.class,
+      GenerateCommand.class,
+      TrainPredictorCommand.class,
+      EvaluateCommand.class,
+      BenchCommand.class
+    },
     footer = {"", "Options after a lone -- are spark-submit's (with jobs/bin/rollcall)."})
 public final class RollcallCommand implements Runnable {
   private static final Logger LOG = LoggerFactory.getLogger(RollcallCommand.class);

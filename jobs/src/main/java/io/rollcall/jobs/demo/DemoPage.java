@@ -1,7 +1,8 @@
 package io.rollcall.jobs.demo;
 
 import io.rollcall.engine.generation.PhaseTimes;
-import io.rollcall.jobs.demo.TextTable.Column;
+import io.rollcall.jobs.TextTable;
+import io.rollcall.jobs.TextTable.Column;
 import io.rollcall.jobs.generate.RunTotals;
 import java.util.Locale;
 

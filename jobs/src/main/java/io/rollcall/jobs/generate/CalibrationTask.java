@@ -20,7 +20,7 @@ import org.apache.spark.util.SerializableConfiguration;
  * Finds the thresholds of a run in a task of its own, with the model, backend and threads that the
  * run's tasks will have: the driver may have neither a device nor the memory for the model.
  */
-final class CalibrationTask implements Function<String, String> {
+public final class CalibrationTask implements Function<String, String> {
   private final ModelSource source;
   private final Method method;
   private final UnionStrategy union;
@@ -30,7 +30,7 @@ final class CalibrationTask implements Function<String, String> {
   private final List<String> sample;
   private final SerializableConfiguration configuration;
 
-  CalibrationTask(
+  public CalibrationTask(
       ModelSource source,
       Method method,
       UnionStrategy union,
@@ -54,7 +54,7 @@ final class CalibrationTask implements Function<String, String> {
    *
    * @param corpus what to call the sample in the profile
    */
-  SparsityProfile run(SparkContext context, String corpus) {
+  public SparsityProfile run(SparkContext context, String corpus) {
     try {
       String json =
           JavaSparkContext.fromSparkContext(context)

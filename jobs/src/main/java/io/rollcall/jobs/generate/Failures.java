@@ -4,11 +4,11 @@ import io.rollcall.engine.UserException;
 import java.util.List;
 
 /** Finds the one line in a failed Spark job. */
-final class Failures {
+public final class Failures {
   private Failures() {}
 
   /** The user's mistake where one is at the bottom of it, else the deepest cause's first line. */
-  static UserException explain(Throwable e) {
+  public static UserException explain(Throwable e) {
     Throwable root = e;
     for (Throwable cause = e; cause != null; cause = cause.getCause()) {
       if (cause instanceof UserException user) {

@@ -8,6 +8,7 @@ import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.output.OutputDirectory;
 import io.rollcall.jobs.output.RunRecord;
@@ -32,6 +33,8 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.SerializableConfiguration;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Answers prompts and writes the generations with what the sparsity saved. One inference pass feeds
@@ -45,12 +48,15 @@ public final class GenerateAction {
   private static final int CALIBRATION_PROMPTS = 64;
   /** Small enough that a lost task costs little, large enough that its batch stays full. */
   private static final int PROMPTS_PER_TASK = 2000;
+  private static final double DRIFT_BOUND = 3;
+  private static final Logger LOG = LoggerFactory.getLogger(GenerateAction.class);
 
   private final SparkSession spark;
   private final GenerateRequest request;
   private final Configuration configuration;
   private PrintStream progress;
   private boolean terminal;
+  private double driftBound = DRIFT_BOUND;
 
   public GenerateAction(SparkSession spark, GenerateRequest request) {
     this.spark = spark;
@@ -66,6 +72,21 @@ public final class GenerateAction {
   public GenerateAction progress(PrintStream out, boolean terminal) {
     this.progress = out;
     this.terminal = terminal;
+    return this;
+  }
+
+  /**
+   * How far a layer's own density may be from what its profile was calibrated to before the run warns.
+   *
+   * @param times the calibration's standard deviation between prompts; 3 unless it is set
+   * @throws UsageException when it is not above 0
+   */
+  public GenerateAction driftBound(double times) {
+    if (!(times > 0)) {
+      throw new UsageException(
+          "--drift-bound " + times + " is not above 0; it counts standard deviations between prompts");
+    }
+    driftBound = times;
     return this;
   }
 
@@ -184,7 +205,8 @@ public final class GenerateAction {
       throw failure;
     }
     putTotals(record, totals.value());
-    record.succeeded();
+    Drift drift = Drift.of(profile, totals.value(), driftBound);
+    record.put("drift", drift).succeeded();
     return new GenerateResult(
         record.runId(),
         output.path(),
@@ -192,7 +214,16 @@ public final class GenerateAction {
         totals.value(),
         rows - prompts,
         record.wallSeconds(),
-        warning);
+        both(warning, drift == null ? null : drift.warning()));
+  }
+
+  private static String both(String warning, String drift) {
+    if (drift != null) {
+      LOG.warn(drift);
+    }
+    return warning == null || drift == null
+        ? (warning == null ? drift : warning)
+        : warning + "; " + drift;
   }
 
   private void infer(

@@ -3,13 +3,16 @@ package io.rollcall.jobs.generate;
 import io.rollcall.engine.generation.FinishReason;
 import io.rollcall.engine.generation.Generation;
 import io.rollcall.engine.generation.PhaseTimes;
+import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.statistics.LayerStatistics;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Sums over the tasks of a run. Immutable.
@@ -17,6 +20,7 @@ import java.util.stream.IntStream;
  * @param finishReasons generations by finish reason
  * @param errors error rows by kind: the message with its numbers left out
  * @param layers own and union density summed over steps, by layer
+ * @param buckets what sequences called, by layer and batch bucket
  * @param devices what the tasks ran on; those alike are one
  */
 public record RunTotals(
@@ -26,13 +30,14 @@ public record RunTotals(
     long outputTokens,
     PhaseTimes times,
     List<LayerTotals> layers,
+    List<BucketTotals> buckets,
     List<DeviceUse> devices)
     implements Serializable {
 
   private static final int ERROR_KINDS = 20;
 
   public static final RunTotals NONE =
-      new RunTotals(Map.of(), Map.of(), 0, 0, PhaseTimes.NONE, List.of(), List.of());
+      new RunTotals(Map.of(), Map.of(), 0, 0, PhaseTimes.NONE, List.of(), List.of(), List.of());
 
   /**
    * The decode steps of one layer.
@@ -84,6 +89,28 @@ public record RunTotals(
     }
   }
 
+  /**
+   * What the sequences of one layer and batch bucket called.
+   *
+   * @param ownDensity sum over sequences
+   */
+  public record BucketTotals(int layer, int bucket, long sequences, double ownDensity)
+      implements Serializable {
+
+    static BucketTotals of(LayerStatistics of) {
+      return new BucketTotals(
+          of.layer(),
+          BatchBuckets.of(of.batchSize()),
+          of.sequences(),
+          of.ownDensity() * of.sequences());
+    }
+
+    BucketTotals plus(BucketTotals other) {
+      return new BucketTotals(
+          layer, bucket, sequences + other.sequences, ownDensity + other.ownDensity);
+    }
+  }
+
   /** Adds one row. */
   public RunTotals plus(Generation generation) {
     Map<String, Long> byError =
@@ -98,6 +125,7 @@ public record RunTotals(
             generation.outputTokens(),
             PhaseTimes.NONE,
             List.of(),
+            List.of(),
             List.of()));
   }
 
@@ -111,6 +139,7 @@ public record RunTotals(
             0,
             times,
             statistics.stream().map(LayerTotals::of).toList(),
+            byBucket(statistics.stream().map(BucketTotals::of).toList()),
             List.of(device)));
   }
 
@@ -122,6 +151,7 @@ public record RunTotals(
         outputTokens + other.outputTokens,
         times.plus(other.times),
         byLayer(layers, other.layers),
+        byBucket(Stream.concat(buckets.stream(), other.buckets.stream()).toList()),
         together(devices, other.devices));
   }
 
@@ -189,6 +219,12 @@ public record RunTotals(
     Map<Integer, LayerTotals> sum = new TreeMap<>();
     a.forEach(layer -> sum.merge(layer.layer(), layer, LayerTotals::plus));
     b.forEach(layer -> sum.merge(layer.layer(), layer, LayerTotals::plus));
+    return new ArrayList<>(sum.values());
+  }
+
+  private static List<BucketTotals> byBucket(List<BucketTotals> all) {
+    Map<List<Integer>, BucketTotals> sum = new LinkedHashMap<>();
+    all.forEach(b -> sum.merge(List.of(b.layer(), b.bucket()), b, BucketTotals::plus));
     return new ArrayList<>(sum.values());
   }
 }

@@ -13,7 +13,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Finds a run's thresholds by what was asked for, once, before the run. */
-final class SparsityPlanner {
+public final class SparsityPlanner {
   /** A profile that a model directory may bring; it applies where nothing else was asked for. */
   static final String OWN_PROFILE = "sparsity_profile.json";
 
@@ -24,13 +24,13 @@ final class SparsityPlanner {
   private final ModelFiles files;
 
   /** @param files that {@code model} was read from */
-  SparsityPlanner(Model model, ModelFiles files) {
+  public SparsityPlanner(Model model, ModelFiles files) {
     this.model = model;
     this.files = files;
   }
 
   /** Calibrates thresholds, where the run's tasks will run. */
-  interface Calibration {
+  public interface Calibration {
     SparsityProfile calibrate(Method method, UnionStrategy union, double sparsity);
   }
 
@@ -39,7 +39,7 @@ final class SparsityPlanner {
    *
    * @param calibration used if it comes to that
    */
-  SparsityProfile profile(
+  public SparsityProfile profile(
       SparsityRequest request, Calibration calibration, Configuration configuration) {
     if (request.method() == Method.DENSE) {
       return SparsityProfile.dense(model.digest());

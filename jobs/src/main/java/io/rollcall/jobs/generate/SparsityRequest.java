@@ -35,7 +35,8 @@ public record SparsityRequest(
       throw new UsageException(
           "--method "
               + method
-              + " needs a profile with a predictor; give it with --profile, or use "
+              + " needs a profile with a predictor, which train-predictor writes; give it with"
+              + " --profile, or use "
               + method
               + "-oracle or m-countdown");
     }

@@ -11,12 +11,12 @@ import org.slf4j.LoggerFactory;
  * loaded anew ({@link io.rollcall.jobs.runtime.ModelRegistry}). Where the device is lost to the whole
  * process, the executor ends too, so that Spark replaces it.
  */
-final class TaskFaults {
+public final class TaskFaults {
   private static final Logger LOG = LoggerFactory.getLogger(TaskFaults.class);
 
   private TaskFaults() {}
 
-  static <T> T rethrown(Supplier<T> work) {
+  public static <T> T rethrown(Supplier<T> work) {
     try {
       return work.get();
     } catch (RuntimeException e) {

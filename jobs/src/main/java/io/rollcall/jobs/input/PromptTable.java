@@ -15,6 +15,7 @@ import static org.apache.spark.sql.functions.when;
 import static org.apache.spark.sql.functions.xxhash64;
 
 import io.rollcall.engine.UserException;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -63,6 +64,25 @@ public final class PromptTable {
    */
   public static PromptTable open(SparkSession spark, PromptSource source) {
     Dataset<Row> input = new InputFiles(spark, source.path()).open();
+    List<StructField> kept = new ArrayList<>();
+    for (String name : source.keepColumns()) {
+      kept.add(column(input, name, "--keep-columns", source));
+    }
+    return open(input, source, kept);
+  }
+
+  /** The same with the answers that the prompts should get for the one kept column, as text. */
+  public static PromptTable open(SparkSession spark, PromptSource source, String references) {
+    Dataset<Row> input = new InputFiles(spark, source.path()).open();
+    StructField reference = column(input, references, "--references-column", source);
+    if (!(reference.dataType() instanceof StringType)) {
+      throw wrongType(reference, source, "not text", "--references-column");
+    }
+    return open(input, source, List.of(reference));
+  }
+
+  private static PromptTable open(
+      Dataset<Row> input, PromptSource source, List<StructField> kept) {
     StructField id = column(input, source.idColumn(), "--id-column", source);
     if (id.dataType() instanceof StructType
         || id.dataType() instanceof ArrayType
@@ -72,10 +92,6 @@ public final class PromptTable {
     StructField prompt = column(input, source.promptColumn(), "--prompt-column", source);
     if (!(prompt.dataType() instanceof StringType)) {
       throw wrongType(prompt, source, "not text", "--prompt-column");
-    }
-    List<StructField> kept = new ArrayList<>();
-    for (String name : source.keepColumns()) {
-      kept.add(column(input, name, "--keep-columns", source));
     }
     return new PromptTable(limited(select(input, id, prompt, kept), source.limit()), kept);
   }
@@ -88,6 +104,30 @@ public final class PromptTable {
   /** Rows as they were read, repeated ids included. */
   public long rowCount() {
     return rows.count();
+  }
+
+  /** A prompt with the answer that it should get. */
+  public record Referenced(String id, String prompt, String reference)
+      implements Serializable {}
+
+  /**
+   * Prompts that can be answered and have a reference, in an order that is the same in every run: that
+   * of {@link #sample}. All of them come to the driver.
+   */
+  public List<Referenced> referenced() {
+    Column reference = col(KEPT).getField(kept.get(0).name());
+    return prompts(1)
+        .filter(
+            col(ERROR)
+                .isNull()
+                .and(trim(col(PROMPT)).notEqual(""))
+                .and(trim(reference).notEqual("")))
+        .orderBy(xxhash64(col(ID)), col(ID))
+        .select(col(ID), col(PROMPT), reference)
+        .collectAsList()
+        .stream()
+        .map(row -> new Referenced(row.getString(0), row.getString(1), row.getString(2)))
+        .toList();
   }
 
   /** Without the ids of another table. */

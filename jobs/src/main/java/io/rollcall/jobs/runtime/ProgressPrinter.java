@@ -15,11 +15,17 @@ public final class ProgressPrinter implements AutoCloseable {
   private static final int WIDTH = 99;
 
   private final String runId;
-  private final long total;
+  private final Line line;
   private final PrintStream out;
   private final boolean terminal;
   private final long started = System.nanoTime();
   private final ScheduledExecutorService timer;
+
+  /** Says how far a run is. */
+  public interface Line {
+    /** @param seconds since the run began */
+    String of(ProgressBoard.Totals done, double seconds);
+  }
 
   /**
    * @param total prompts of the run
@@ -28,8 +34,14 @@ public final class ProgressPrinter implements AutoCloseable {
    */
   public ProgressPrinter(
       String runId, long total, PrintStream out, boolean terminal, Duration every) {
+    this(runId, (done, seconds) -> line(done, total, seconds), out, terminal, every);
+  }
+
+  /** The same for a run that counts other things than prompts. */
+  public ProgressPrinter(
+      String runId, Line line, PrintStream out, boolean terminal, Duration every) {
     this.runId = runId;
-    this.total = total;
+    this.line = line;
     this.out = out;
     this.terminal = terminal;
     ProgressBoard.process().open(runId);
@@ -45,13 +57,13 @@ public final class ProgressPrinter implements AutoCloseable {
   }
 
   private void print() {
-    String line =
-        line(ProgressBoard.process().totals(runId), total, (System.nanoTime() - started) / 1e9);
+    String text =
+        line.of(ProgressBoard.process().totals(runId), (System.nanoTime() - started) / 1e9);
     if (terminal) {
-      out.print("\r" + pad(line));
+      out.print("\r" + pad(text));
       out.flush();
     } else {
-      out.println(line);
+      out.println(text);
     }
   }
 

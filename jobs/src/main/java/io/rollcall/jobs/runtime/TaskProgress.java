@@ -5,6 +5,7 @@ import java.io.Serializable;
 /**
  * What one task of a run has done so far.
  *
+ * @param prompts done, or whatever else the run counts
  * @param tokens prompt tokens prefilled and tokens generated
  * @param unionDensity mean so far; NaN before the first decode step
  */

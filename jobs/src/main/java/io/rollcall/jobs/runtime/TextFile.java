@@ -4,6 +4,7 @@ import io.rollcall.engine.UserException;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -24,6 +25,33 @@ public final class TextFile {
   public static byte[] sibling(
       String what, String of, String name, Configuration configuration) {
     return bytes(what, new Path(new Path(of).getParent(), name).toString(), configuration);
+  }
+
+  /**
+   * Writes a new file.
+   *
+   * @throws UserException when it cannot be written
+   */
+  public static void write(
+      String what, String path, byte[] content, Configuration configuration) {
+    try {
+      Path file = new Path(path);
+      try (OutputStream out = file.getFileSystem(configuration).create(file, true)) {
+        out.write(content);
+      }
+    } catch (IOException | IllegalArgumentException e) {
+      throw new UserException("cannot write " + what + " '" + path + "': " + e.getMessage(), e);
+    }
+  }
+
+  /** @throws UserException when the path's file system cannot be asked */
+  public static boolean exists(String what, String path, Configuration configuration) {
+    try {
+      Path file = new Path(path);
+      return file.getFileSystem(configuration).exists(file);
+    } catch (IOException | IllegalArgumentException e) {
+      throw new UserException("cannot look at " + what + " '" + path + "': " + e.getMessage(), e);
+    }
   }
 
   private static byte[] bytes(String what, String path, Configuration configuration) {

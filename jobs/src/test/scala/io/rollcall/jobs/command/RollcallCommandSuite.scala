@@ -30,7 +30,7 @@ class RollcallCommandSuite extends AnyFunSuite {
 
   test("help exits with 0 and every command has it") {
     assert(run("--help")._1 == 0)
-    for (command <- Seq("demo", "generate", "bench")) {
+    for (command <- Seq("demo", "generate", "train-predictor", "evaluate", "bench")) {
       val (status, out, _) = run(command, "--help")
       assert(status == 0)
       assert(out.contains(s"Usage: rollcall $command"))
@@ -68,6 +68,38 @@ class RollcallCommandSuite extends AnyFunSuite {
       Seq("--partitions", "-1") -> "--partitions")
     bad.foreach { case (options, words) =>
       assert(refused("generate" +: (paths ++ options): _*).contains(words), options)
+    }
+  }
+
+  test("a predictor that cannot be trained is wrong usage") {
+    val bad = Seq(
+      Seq("--sparsity", "1") -> "--sparsity 1.0 is outside (0, 1)",
+      Seq("--sparsity", "0.7", "--method", "m-countdown") -> "no predictor to train",
+      Seq("--sparsity", "0.7", "--rank", "0") -> "--rank 0",
+      Seq("--sparsity", "0.7", "--epochs", "0") -> "--epochs 0",
+      Seq("--sparsity", "0.7", "--backend", "cuda") -> "--backend cpu",
+      Seq("--sparsity", "0.7", "--union", "all") -> "budget:<fraction>")
+    bad.foreach { case (options, words) =>
+      assert(refused("train-predictor" +: (paths ++ options): _*).contains(words), options)
+    }
+    assert(refused("train-predictor" +: paths: _*).contains("--sparsity"))
+  }
+
+  test("evaluate refuses lists without their mates, and what it has no use for") {
+    val evaluate = "evaluate" +: paths
+    assert(refused(evaluate: _*).contains("--references-column"))
+    val bad = Seq(
+      Seq("--methods", "cats") -> "give --sparsities too",
+      Seq("--sparsities", "0.5") -> "give --methods too",
+      Seq("--methods", "magic", "--sparsities", "0.5") -> "unknown method 'magic'",
+      Seq("--methods", "cats", "--sparsities", "0.5,2") -> "2.0 is outside (0, 1)",
+      Seq("--methods", "d-countdown", "--sparsities", "0.5") -> "give it with --profile",
+      Seq("--union", "own") -> "profiles bring their own",
+      Seq("--max-loss", "0") -> "--max-loss 0.0 is not above 0",
+      Seq("--temperature", "1") -> "leave out --temperature",
+      Seq("--keep-columns", "a") -> "leave out --keep-columns")
+    bad.foreach { case (options, words) =>
+      assert(refused(evaluate ++ Seq("--references-column", "r") ++ options: _*).contains(words), options)
     }
   }
 

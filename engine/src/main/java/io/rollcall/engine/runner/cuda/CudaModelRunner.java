@@ -215,6 +215,7 @@ public final class CudaModelRunner implements ModelRunner {
     if (scores == null) {
       decode.run(padded, wanted);
     } else {
+      scores.begin(sequences);
       decode.runObserved(padded, call -> scores.show(call, n));
     }
     decode.fetchRecords(wanted);

@@ -1,11 +1,13 @@
 package io.rollcall.engine.runner.cuda;
 
+import io.rollcall.engine.runner.DecodeSequence;
 import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.kernels.cuda.DecodeFeedForward;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.PinnedBuffer;
 import io.rollcall.kernels.cuda.StepState;
 import java.nio.FloatBuffer;
+import java.util.List;
 
 /** Brings a method's scores to the host, layer by layer, for whoever calibrates. */
 final class ScoreDownload {
@@ -32,6 +34,10 @@ final class ScoreDownload {
     runner.stream.zero(records, 0, records.bytes());
     host = held.pinned((long) DecodeFeedForward.tile(rows) * f * Float.BYTES);
     scores = new float[rows * f];
+  }
+
+  void begin(List<DecodeSequence> sequences) {
+    observation.observer().begin(sequences);
   }
 
   /**

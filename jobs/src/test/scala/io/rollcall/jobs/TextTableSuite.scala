@@ -1,4 +1,4 @@
-package io.rollcall.jobs.demo
+package io.rollcall.jobs
 
 import org.scalatest.funsuite.AnyFunSuite
 

@@ -1,13 +1,13 @@
-package io.rollcall.jobs.demo;
+package io.rollcall.jobs;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
 /** A table of text with fixed column widths; cells wrap at words, up to a number of lines. */
-final class TextTable {
+public final class TextTable {
   /** @param right whether cells align right, as numbers do */
-  record Column(String title, int width, boolean right) {}
+  public record Column(String title, int width, boolean right) {}
 
   private static final String GAP = "  ";
 
@@ -16,14 +16,14 @@ final class TextTable {
   private final StringBuilder text = new StringBuilder();
 
   /** @param lines most lines of a row; what is longer ends in an ellipsis */
-  TextTable(int lines, Column... columns) {
+  public TextTable(int lines, Column... columns) {
     this.lines = lines;
     this.columns = List.of(columns);
     append(Arrays.stream(columns).map(Column::title).toList());
     append(Arrays.stream(columns).map(column -> "─".repeat(column.width())).toList());
   }
 
-  TextTable row(Object... cells) {
+  public TextTable row(Object... cells) {
     append(Arrays.stream(cells).map(Object::toString).toList());
     return this;
   }

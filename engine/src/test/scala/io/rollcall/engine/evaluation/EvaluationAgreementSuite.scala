@@ -1,0 +1,120 @@
+package io.rollcall.engine.evaluation
+
+import java.nio.file.{Files, Paths}
+
+import scala.collection.mutable
+import scala.io.{Codec, Source}
+import scala.jdk.CollectionConverters._
+
+import com.fasterxml.jackson.databind.ObjectMapper
+import org.scalatest.BeforeAndAfterAll
+import org.scalatest.funsuite.AnyFunSuite
+import org.tukaani.xz.XZInputStream
+
+import io.rollcall.engine.calibration.ScoreCollector
+import io.rollcall.engine.checkpoint.ModelFiles
+import io.rollcall.engine.runner.{CpuModel, CpuModelRunner, RunnerOptions}
+import io.rollcall.engine.sparsity._
+import io.rollcall.kernels.WeightType
+
+/**
+ * Perplexities of references against what evaluate.py measured with PyTorch (evaluation.log, over two
+ * thousand documents of which a thousand lie in the folder shared/ beside the project). A hundred of them
+ * show that sparsity costs here what it cost there; more are asked for with ROLLCALL_DOCUMENTS. All, with
+ * every method and sparsity, make the table of the README:
+ *
+ * {{{
+ * ROLLCALL_DOCUMENTS=1000 ./mvnw -pl kernels,engine test -Dtest.heap=4g \
+ *     -DwildcardSuites=io.rollcall.engine.evaluation.EvaluationAgreementSuite
+ * }}}
+ */
+class EvaluationAgreementSuite extends AnyFunSuite with BeforeAndAfterAll {
+  private val shared =
+    Paths.get(System.getProperty("rollcall.root", ".")).resolve("../shared")
+  private val documents = sys.env.get("ROLLCALL_DOCUMENTS").map(_.toInt).getOrElse(100)
+  private val all = documents > 100
+  private val sparsities = if (all) Seq(0.5, 0.7, 0.8, 0.9) else Seq(0.7)
+  private val methods = Seq(
+    "cats" -> Method.CATS,
+    "m" -> Method.M_COUNTDOWN,
+    "d" -> Method.D_COUNTDOWN_ORACLE,
+    "s" -> Method.S_COUNTDOWN_ORACLE).filter(method => all || Set("m", "s")(method._1))
+
+  private lazy val files = ModelFiles.locate("builtin:summarizer-20m")
+  private lazy val model = CpuModel.load(files, WeightType.BF16)
+
+  override def afterAll(): Unit = model.close()
+
+  private def read(name: String, most: Int): Seq[ReferencedDocument] = {
+    val reader = new ReferenceReader(model.model, files, model.template)
+    val mapper = new ObjectMapper
+    val stream = new XZInputStream(Files.newInputStream(shared.resolve("data").resolve(name)))
+    val source = Source.fromInputStream(stream)(Codec.UTF8)
+    try
+      source.getLines().take(most).map(mapper.readTree).zipWithIndex.map { case (row, i) =>
+        reader.read(i, row.get("id").asText, row.get("document").asText, row.get("summary").asText)
+      }.toVector
+    finally source.close()
+  }
+
+  /** Perplexity by the name that the log has for it. */
+  private lazy val logged: Map[String, Double] = {
+    val entry = """(dense|\S+-(?:ideal|thr)-\S+) \{'ppl': ([0-9.]+)""".r
+    val log = Files.readString(shared.resolve("training").resolve("evaluation.log"))
+    entry.findAllMatchIn(log).map(m => m.group(1) -> m.group(2).toDouble).toMap
+  }
+
+  /** Thresholds at the decode positions of the validation references, as evaluate.py calibrates. */
+  private def profiles(valid: Seq[ReferencedDocument], context: Int): Map[String, SparsityProfile] =
+    (for ((name, method) <- methods) yield {
+      val own = new UnionStrategy.Own
+      val collectors = sparsities.map(s =>
+        new ScoreCollector(own, Array(s), 1, model.config.layers, model.config.intermediateSize))
+      val runner = model.observed(
+        method,
+        (layer, bucket, scores, batch, scale) => collectors.foreach(_.observe(layer, bucket, scores, batch, scale)),
+        RunnerOptions.greedy(8, context, 1))
+      val forced = new TeacherForcedRunner(model, 8, context, Seq(runner).asJava)
+      try forced.run(valid.iterator.asJava, (_, _, _, _, _, _) => ())
+      finally forced.close()
+      for ((collector, s) <- collectors.zip(sparsities))
+        yield s"$name-thr-$s" ->
+          new SparsityProfile(model.digest, method, own, Array(s), collector.thresholds, null)
+    }).flatten.toMap
+
+  test("references get the perplexities that PyTorch measured, ideal and by threshold") {
+    assume(Files.exists(shared.resolve("data")), s"$shared is not there")
+    val test = read("summaries-test.jsonl.xz", documents)
+    val valid = read("summaries-valid.jsonl.xz", documents)
+    val context = (test ++ valid).map(_.positions).max
+    val thresholds = profiles(valid, context)
+    val names = mutable.ArrayBuffer("dense")
+    val options = RunnerOptions.greedy(1, context, 1)
+    val runners =
+      mutable.ArrayBuffer[CpuModelRunner](model.runner(SparsityPlan.dense(model.digest), options))
+    for ((name, method) <- methods; s <- sparsities) {
+      names += s"$name-ideal-$s" += s"$name-thr-$s"
+      runners += model.ideal(method, s, context, 1) +=
+        model.runner(new SparsityPlan(thresholds(s"$name-thr-$s"), Crossover.never()), options)
+    }
+    val scorer = new ReferenceScorer(1, model.config.vocabulary)
+    val forced = new TeacherForcedRunner(model, 1, context, runners.asJava)
+    try forced.run(test.iterator.asJava, scorer)
+    finally forced.close()
+    val sums = names.indices.map(r =>
+      test.map(d => scorer.document(d.index, r)).foldLeft(PositionSums.NONE)(_ plus _))
+    val dense = sums.head.perplexity
+    for ((name, sum) <- names.zip(sums)) {
+      val density = forced.statistics(names.indexOf(name)).asScala.map(_.ownDensity).sum / 8
+      val (measured, expected) = (sum.perplexity / dense, logged(name) / logged("dense"))
+      info(f"$name%-14s ${sum.perplexity}%8.3f log ${logged(name)}%8.3f, to dense $measured%.3f log" +
+        f" $expected%.3f (${100 * (measured / expected - 1)}%+.1f %%), accuracy ${sum.hits.toDouble / sum.tokens}%.4f," +
+        f" density $density%.4f, kl ${sum.divergence / sum.tokens}%.4f")
+    }
+    assert(sums.map(_.tokens).distinct === Seq(test.map(_.reference.length).sum))
+    for ((name, sum) <- names.zip(sums)) {
+      val (measured, expected) = (sum.perplexity / dense, logged(name) / logged("dense"))
+      assert(math.abs(measured / expected - 1) < (if (all) 0.04 else 0.1), name)
+    }
+  }
+}

@@ -1,0 +1,198 @@
+package io.rollcall.jobs.command;
+
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.engine.training.PredictorQuality;
+import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.training.TrainPredictorAction;
+import io.rollcall.jobs.training.TrainPredictorRequest;
+import io.rollcall.jobs.training.TrainPredictorResult;
+import io.rollcall.jobs.training.TrainedLayer;
+import java.io.IOException;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code rollcall train-predictor}. */
+@Command(
+    name = "train-predictor",
+    description = "Trains the low-rank predictors of d-countdown or s-countdown and writes a profile with"
+        + " their thresholds, and the predictors in a safetensors file beside it.",
+    footer = {
+      "",
+      "Predictors learn which neurons the oracle calls at decode positions: those of the references,"
+          + " else of the model's own greedy answers. An eighth of the documents is held out.",
+      "",
+      "Example: rollcall train-predictor --input docs.parquet --prompt-column text"
+          + " --references-column summary --sparsity 0.7 --output profile.json"
+    })
+final class TrainPredictorCommand implements Callable<Integer> {
+  @Mixin private InputOptions input;
+
+  @Option(
+      names = "--references-column",
+      paramLabel = "NAME",
+      description = "what each prompt should be answered with; without it the model answers")
+  private String references;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "FILE",
+      description = "the profile, a new file on any Hadoop file system; the predictors lie beside it")
+  private String output;
+
+  @Mixin private ModelOptions model;
+
+  @Option(
+      names = "--method",
+      paramLabel = "METHOD",
+      defaultValue = "d-countdown",
+      description = "d-countdown or s-countdown (default: ${DEFAULT-VALUE})")
+  private String method;
+
+  @Option(
+      names = "--sparsity",
+      required = true,
+      paramLabel = "S",
+      description = "fraction of neurons to drop: of those that a sequence calls when predictors are"
+          + " trained, of a batch's union for the thresholds under shared and budget")
+  private double sparsity;
+
+  @Option(
+      names = "--union",
+      paramLabel = "UNION",
+      defaultValue = "shared",
+      description = "own, shared or budget:FRACTION: which rows a batch loads and who uses them"
+          + " (default: ${DEFAULT-VALUE})")
+  private String union;
+
+  @Option(
+      names = "--rank",
+      paramLabel = "K",
+      description = "of the predictors, at most the hidden size (default: a 24th of the intermediate"
+          + " size, to the nearest 32)")
+  private Integer rank;
+
+  @Option(
+      names = "--positions",
+      paramLabel = "N",
+      description = "most decode positions to learn from; each takes 2d + f bytes a layer (default:"
+          + " ${DEFAULT-VALUE})")
+  private int positions;
+
+  @Option(
+      names = "--continuations",
+      paramLabel = "N",
+      description = "where documents are few: answers of each prompt, sampled at temperature 1, to learn"
+          + " from besides, up to --positions (default: ${DEFAULT-VALUE})")
+  private int continuations;
+
+  @Option(
+      names = "--epochs",
+      paramLabel = "N",
+      description = "most passes over the positions; a layer stops when held-out positions gain no more"
+          + " (default: ${DEFAULT-VALUE})")
+  private int epochs;
+
+  @Option(
+      names = "--template",
+      paramLabel = "NAME",
+      description = "raw, summarize, chat or a Jinja file over {{ prompt }} (default: the model's"
+          + " own)")
+  private String template;
+
+  @Option(
+      names = "--batch-size",
+      paramLabel = "N",
+      description = "sequences decoded together; batches up to it get thresholds of their own (default:"
+          + " ${DEFAULT-VALUE})")
+  private int batchSize;
+
+  @Option(
+      names = "--max-new-tokens",
+      paramLabel = "N",
+      description = "most tokens of an answer (default: ${DEFAULT-VALUE})")
+  private int maxNewTokens;
+
+  @Option(
+      names = "--context",
+      paramLabel = "N",
+      description = "most positions of a prompt and its answer, if the model has as many (default:"
+          + " ${DEFAULT-VALUE})")
+  private int context;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "of the order of documents and positions, and of sampled answers (default:"
+          + " ${DEFAULT-VALUE})")
+  private long seed;
+
+  @Override
+  public Integer call() throws IOException {
+    TrainPredictorRequest request =
+        new TrainPredictorRequest(
+            input.source(),
+            references,
+            model.source(),
+            SparsityOptions.usage(() -> Method.parse(method)),
+            SparsityOptions.usage(() -> UnionStrategy.parse(union)),
+            sparsity,
+            rank,
+            positions,
+            continuations,
+            epochs,
+            new Decoding(batchSize, maxNewTokens, context, 0, 1, seed, template),
+            output);
+    try (SparkSession spark = Sessions.open("train-predictor")) {
+      System.out.println(
+          summary(
+              new TrainPredictorAction(spark, request)
+                  .progress(System.err, Terminal.stderr())
+                  .execute()));
+    }
+    return 0;
+  }
+
+  private static String summary(TrainPredictorResult result) {
+    SparsityProfile profile = result.profile();
+    SparsityProfile.Training training = profile.calibration().training();
+    StringBuilder text = new StringBuilder();
+    text.append(
+        String.format(
+            Locale.ROOT,
+            "%s of rank %d at sparsity %s: %,d decode positions trained on, %,d held out, %.1f s%n",
+            profile.method(),
+            training.rank(),
+            profile.sparsity()[0],
+            training.positions(),
+            training.heldOut(),
+            result.seconds()));
+    text.append("Held out, at the wanted density, against ").append(profile.method().oracle());
+    text.append(String.format(":%n  Layer  Recall  Precision  Energy  Least squares'  Epochs  Own density%n"));
+    for (TrainedLayer layer : result.layers()) {
+      PredictorQuality quality = layer.trained().quality();
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "  %5d  %6.3f  %9.3f  %6.3f  %14.3f  %6d  %11.3f%n",
+              layer.layer(),
+              quality.recall(),
+              quality.precision(),
+              quality.energy(),
+              layer.trained().initial().energy(),
+              layer.trained().epochs(),
+              profile.calibration().ownDensity()[0][layer.layer()]));
+    }
+    return text.append("Profile: ")
+        .append(result.output())
+        .append("; predictors: ")
+        .append(result.predictor())
+        .toString();
+  }
+}

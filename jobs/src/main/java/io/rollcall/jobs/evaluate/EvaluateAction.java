@@ -1,0 +1,334 @@
+package io.rollcall.jobs.evaluate;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.evaluation.Bootstrap;
+import io.rollcall.engine.evaluation.Evaluation;
+import io.rollcall.engine.evaluation.PlanScores;
+import io.rollcall.engine.model.Model;
+import io.rollcall.engine.model.ModelReader;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.jobs.generate.CalibrationTask;
+import io.rollcall.jobs.generate.Failures;
+import io.rollcall.jobs.generate.SparsityPlanner;
+import io.rollcall.jobs.generate.SparsityRequest;
+import io.rollcall.jobs.input.PromptTable;
+import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.TemplateSource;
+import java.io.PrintStream;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.TreeSet;
+import java.util.UUID;
+import java.util.stream.IntStream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkContext;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.util.SerializableConfiguration;
+
+/**
+ * Compares sparsity profiles with dense on documents with references, and says which to adopt.
+ *
+ * <p>Methods at sparsities get thresholds from documents that are held out: the first ones by a hash of
+ * the id, and not evaluated. The same request gives the same metrics again, but for the speeds.
+ */
+public final class EvaluateAction {
+  /** As many as generate calibrates on, where the corpus is four times that. */
+  private static final int CALIBRATION_DOCUMENTS = 64;
+
+  private static final int CALIBRATION_SHARE = 4;
+  /** Batches of a task: its last one runs out of documents and is not counted. */
+  private static final int BATCHES_PER_TASK = 8;
+
+  private final SparkSession spark;
+  private final EvaluateRequest request;
+  private final Configuration configuration;
+  private final long started = System.nanoTime();
+  private PrintStream progress;
+  private boolean terminal;
+
+  public EvaluateAction(SparkSession spark, EvaluateRequest request) {
+    this.spark = spark;
+    this.request = request;
+    configuration = spark.sessionState().newHadoopConf();
+  }
+
+  /**
+   * Says what is being done, and how far it is.
+   *
+   * @param terminal whether {@code out} is one, where a line can renew itself
+   */
+  public EvaluateAction progress(PrintStream out, boolean terminal) {
+    progress = out;
+    this.terminal = terminal;
+    return this;
+  }
+
+  /**
+   * Runs the evaluation.
+   *
+   * @throws UserException for an input, model or profile that cannot be used, or too few documents
+   */
+  public EvaluateResult execute() {
+    SparkContext context = spark.sparkContext();
+    context.setJobGroup(
+        "rollcall evaluate", "rollcall evaluate: " + request.input().path(), true);
+    try {
+      return evaluate();
+    } finally {
+      context.clearJobGroup();
+    }
+  }
+
+  private EvaluateResult evaluate() {
+    MetricsFile file = new MetricsFile(request.output(), configuration);
+    PromptTable table = PromptTable.open(spark, request.input(), request.references());
+    List<PromptTable.Referenced> documents = documents(table);
+    TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
+    ModelRegistry models = ModelRegistry.process();
+    if (spark.sparkContext().isLocal()) {
+      // tasks run in this process: what it lacks is said before anything is done
+      models.devices(request.model());
+    }
+    ModelFiles files = models.files(request.model(), configuration);
+    try (Model model = described(files)) {
+      String templateName = template.of(model, files).name();
+      List<PromptTable.Referenced> heldOut = heldOut(documents);
+      List<PromptTable.Referenced> evaluated =
+          documents.subList(heldOut.size(), documents.size());
+      requireBatch(documents.size(), heldOut.size());
+      List<Candidate> candidates =
+          candidates(model, files, template, heldOut, file);
+      int partitions = partitions(evaluated.size());
+      List<EvaluationTask.Outcome> outcomes =
+          run(candidates, evaluated, template, partitions);
+      Evaluation evaluation =
+          outcomes.stream().map(EvaluationTask.Outcome::evaluation).reduce(Evaluation::plus).get();
+      List<Metrics> metrics = metrics(candidates, evaluation);
+      Adoption adoption = Adoption.of(metrics, request.maxLoss());
+      file.put("model", request.model().name())
+          .put("model_digest", model.digest())
+          .put("weights", request.model().weights().name().toLowerCase(Locale.ROOT))
+          .put("template", templateName)
+          .put("input", request.input().path())
+          .put("references_column", request.references())
+          .put("documents", evaluation.documents())
+          .put("calibration_documents", heldOut.size())
+          .put("left_out", evaluation.leftOut())
+          .put("partitions", partitions)
+          .put("max_new_tokens", request.decoding().maxNewTokens())
+          .put("seed", request.decoding().seed())
+          .put("max_loss", request.maxLoss())
+          .put("devices", devices(outcomes))
+          .put("adopt", adoption.metrics() == null ? null : adoption.metrics().profile())
+          .put("adoption", adoption.sentence())
+          .put("configs", metrics);
+      return new EvaluateResult(
+          file.write(),
+          evaluation.documents(),
+          adoption.sentence(),
+          (System.nanoTime() - started) / 1e9,
+          new MetricsPage(metrics, evaluation, heldOut.size(), adoption, file.path()).lines());
+    }
+  }
+
+  private static Model described(ModelFiles files) {
+    try (ModelReader reader = ModelReader.open(files)) {
+      return reader.finish();
+    }
+  }
+
+  private List<PromptTable.Referenced> documents(PromptTable table) {
+    long rows = table.rowCount();
+    if (rows == 0) {
+      throw new UserException("input '" + request.input().path() + "' has no rows");
+    }
+    List<PromptTable.Referenced> documents = table.referenced();
+    if (documents.isEmpty()) {
+      throw new UserException(
+          String.format(
+              "none of the %d rows of input '%s' has both a prompt and text in column '%s'; choose the"
+                  + " reference answers' column with --references-column",
+              rows, request.input().path(), request.references()));
+    }
+    if (documents.size() < rows) {
+      say((rows - documents.size()) + " rows have no id, prompt or reference of their own and are left out");
+    }
+    return documents;
+  }
+
+  /** Documents for calibration; none where all thresholds are given. */
+  private List<PromptTable.Referenced> heldOut(List<PromptTable.Referenced> documents) {
+    boolean calibrates =
+        request.sparsities().isEmpty()
+            || request.sparsities().stream().anyMatch(sparsity -> sparsity.profile() == null);
+    int share = Math.max(1, documents.size() / CALIBRATION_SHARE);
+    int count = Math.min(CALIBRATION_DOCUMENTS, share);
+    return documents.subList(0, calibrates ? count : 0);
+  }
+
+  private void requireBatch(int documents, int heldOut) {
+    int batch = request.decoding().batchSize();
+    if (documents - heldOut < batch) {
+      throw new UserException(
+          String.format(
+              "input '%s' has %d documents with a reference, of which %d calibrate thresholds, too few"
+                  + " to have %d in flight; give more documents or a smaller --batch-size",
+              request.input().path(), documents, heldOut, batch));
+    }
+  }
+
+  /** Dense, then what was asked for. */
+  private List<Candidate> candidates(
+      Model model,
+      ModelFiles files,
+      TemplateSource template,
+      List<PromptTable.Referenced> heldOut,
+      MetricsFile output) {
+    SparsityPlanner planner = new SparsityPlanner(model, files);
+    SparsityPlanner.Calibration calibration =
+        (method, union, sparsity) -> {
+          say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
+          return new CalibrationTask(
+                  request.model(),
+                  method,
+                  union,
+                  sparsity,
+                  request.decoding(),
+                  template,
+                  heldOut.stream().map(PromptTable.Referenced::prompt).toList(),
+                  configuration)
+              .run(
+                  spark.sparkContext(),
+                  heldOut.size() + " held-out documents of " + request.input().path());
+        };
+    List<Candidate> candidates = new ArrayList<>();
+    candidates.add(new Candidate(null, SparsityProfile.dense(model.digest())));
+    List<SparsityRequest> asked =
+        request.sparsities().isEmpty()
+            ? List.of(SparsityRequest.unspecified())
+            : request.sparsities();
+    for (SparsityRequest sparsity : asked) {
+      candidates.add(candidate(planner, sparsity, calibration, output));
+    }
+    return candidates;
+  }
+
+  private Candidate candidate(
+      SparsityPlanner planner,
+      SparsityRequest sparsity,
+      SparsityPlanner.Calibration calibration,
+      MetricsFile output) {
+    SparsityProfile profile;
+    try {
+      profile = planner.profile(sparsity, calibration, configuration);
+    } catch (UserException e) {
+      if (sparsity.profile() == null || e.getMessage().contains(sparsity.profile())) {
+        throw e;
+      }
+      throw new UserException("--profile " + sparsity.profile() + ": " + e.getMessage(), e);
+    }
+    if (sparsity.profile() != null) {
+      return new Candidate(sparsity.profile(), profile);
+    }
+    boolean own = sparsity.sparsity() == null;
+    return new Candidate(own ? null : output.writeProfile(profile), profile);
+  }
+
+  private List<EvaluationTask.Outcome> run(
+      List<Candidate> candidates,
+      List<PromptTable.Referenced> documents,
+      TemplateSource template,
+      int partitions) {
+    say(
+        String.format(
+            "evaluating dense and %d profiles on %,d documents in %d tasks",
+            candidates.size() - 1, documents.size(), partitions));
+    JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
+    String runId = UUID.randomUUID().toString();
+    Broadcast<EvaluationTask.Work> work =
+        context.broadcast(
+            new EvaluationTask.Work(
+                runId,
+                request.model(),
+                candidates.stream().skip(1).map(Candidate::profile).toList(),
+                request.decoding(),
+                template,
+                new SerializableConfiguration(configuration)));
+    try (AutoCloseable shown = show(runId, documents.size())) {
+      return context
+          .parallelize(parts(documents, partitions), partitions)
+          .map(new EvaluationTask(work))
+          .collect();
+    } catch (Exception e) {
+      throw Failures.explain(e);
+    } finally {
+      work.destroy();
+    }
+  }
+
+  private AutoCloseable show(String runId, long documents) {
+    return progress == null
+        ? () -> {}
+        : new ProgressPrinter(runId, documents, progress, terminal, Duration.ofSeconds(10));
+  }
+
+  private static List<EvaluationTask.Part> parts(
+      List<PromptTable.Referenced> documents, int partitions) {
+    long n = documents.size();
+    return IntStream.range(0, partitions)
+        .mapToObj(
+            p -> {
+              int from = (int) (n * p / partitions);
+              int to = (int) (n * (p + 1) / partitions);
+              return new EvaluationTask.Part(from, new ArrayList<>(documents.subList(from, to)));
+            })
+        .toList();
+  }
+
+  private int partitions(int documents) {
+    if (request.partitions() > 0) {
+      return Math.min(request.partitions(), documents);
+    }
+    SparkContext context = spark.sparkContext();
+    int devices = context.isLocal() ? ModelRegistry.process().devices(request.model()) : 0;
+    int cpus = context.getConf().getInt("spark.task.cpus", 1);
+    int slots = devices > 0 ? devices : Math.max(1, context.defaultParallelism() / cpus);
+    int full = documents / (BATCHES_PER_TASK * request.decoding().batchSize());
+    return Math.max(1, Math.min(slots, full));
+  }
+
+  private List<Metrics> metrics(List<Candidate> candidates, Evaluation evaluation) {
+    PlanScores dense = evaluation.plans().get(0);
+    int batch = request.decoding().batchSize();
+    if (dense.documents().stream().allMatch(document -> document.tokens() == 0)) {
+      throw new UserException(
+          String.format(
+              "no step had %d documents in flight: %d were evaluated and left out were %s; give more"
+                  + " documents, a smaller --batch-size or fewer --partitions",
+              batch, evaluation.documents(), evaluation.leftOut()));
+    }
+    Bootstrap bootstrap = new Bootstrap(evaluation.documents(), request.decoding().seed());
+    return IntStream.range(0, candidates.size())
+        .mapToObj(
+            i -> Metrics.of(candidates.get(i), batch, evaluation.plans().get(i), dense, bootstrap))
+        .toList();
+  }
+
+  private static TreeSet<String> devices(List<EvaluationTask.Outcome> outcomes) {
+    TreeSet<String> devices = new TreeSet<>();
+    outcomes.forEach(outcome -> devices.add(outcome.device()));
+    return devices;
+  }
+
+  private void say(String what) {
+    if (progress != null) {
+      progress.println(what);
+    }
+  }
+}

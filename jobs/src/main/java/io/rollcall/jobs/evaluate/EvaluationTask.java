@@ -1,0 +1,130 @@
+package io.rollcall.jobs.evaluate;
+
+import com.esotericsoftware.kryo.DefaultSerializer;
+import com.esotericsoftware.kryo.serializers.JavaSerializer;
+import io.rollcall.engine.evaluation.Evaluation;
+import io.rollcall.engine.evaluation.Evaluator;
+import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.sparsity.Crossover;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.TaskFaults;
+import io.rollcall.jobs.input.PromptTable;
+import io.rollcall.jobs.runtime.Device;
+import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ModelSource;
+import io.rollcall.jobs.runtime.RollcallPlugin;
+import io.rollcall.jobs.runtime.TaskProgress;
+import io.rollcall.jobs.runtime.TemplateSource;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.function.Function;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.util.SerializableConfiguration;
+
+/** Evaluates a part of the documents with the model of its process. */
+final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTask.Outcome> {
+
+  /**
+   * What every task needs.
+   *
+   * @param runId that progress is reported for
+   * @param profiles sparse ones
+   */
+  @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
+  record Work(
+      String runId,
+      ModelSource model,
+      List<SparsityProfile> profiles,
+      Decoding decoding,
+      TemplateSource template,
+      SerializableConfiguration configuration)
+      implements Serializable {}
+
+  /**
+   * Documents of one task.
+   *
+   * @param first index of the first
+   */
+  @DefaultSerializer(JavaSerializer.class)
+  record Part(int first, List<PromptTable.Referenced> documents) implements Serializable {}
+
+  /** @param device what the task computed on */
+  @DefaultSerializer(JavaSerializer.class)
+  record Outcome(Evaluation evaluation, String device) implements Serializable {}
+
+  private final Broadcast<Work> broadcast;
+
+  EvaluationTask(Broadcast<Work> broadcast) {
+    this.broadcast = broadcast;
+  }
+
+  @Override
+  public Outcome call(Part part) {
+    TaskContext task = TaskContext.get();
+    return TaskFaults.rethrown(() -> evaluate(part, task, broadcast.value()));
+  }
+
+  /**
+   * Without the crossover: past it a layer runs dense, which is faster and better, but where it lies
+   * is measured on a machine, and what a profile costs should not depend on that.
+   */
+  private static Outcome evaluate(Part part, TaskContext task, Work work) {
+    Configuration configuration = work.configuration().value();
+    ModelRegistry.Lease lease =
+        ModelRegistry.process().acquire(work.model(), task, configuration);
+    LoadedModel model = lease.model();
+    List<SparsityPlan> plans =
+        work.profiles().stream()
+            .map(profile -> new SparsityPlan(profile, Crossover.never()))
+            .toList();
+    Evaluator evaluator =
+        new Evaluator(
+            model,
+            lease.files(),
+            work.template().of(model.model(), lease.files()),
+            work.decoding().options(model.config()),
+            task.cpus(),
+            new Reports(work.runId(), task, 2L * (plans.size() + 1)));
+    List<PromptTable.Referenced> rows = part.documents();
+    List<Evaluator.Document> documents = new ArrayList<>();
+    for (int i = 0; i < rows.size(); i++) {
+      PromptTable.Referenced row = rows.get(i);
+      documents.add(
+          new Evaluator.Document(part.first() + i, row.id(), row.prompt(), row.reference()));
+    }
+    Evaluation evaluation = evaluator.evaluate(plans, documents);
+    return new Outcome(evaluation, Device.describe(lease.place(), evaluator.device()));
+  }
+
+  /** Tells the driver every second how far the task is. */
+  private static final class Reports implements Evaluator.Progress {
+    private static final long REPORT_NANOS = 1_000_000_000L;
+
+    private final String runId;
+    private final TaskContext task;
+    private final long passesPerDocument;
+    private long reported = System.nanoTime();
+
+    Reports(String runId, TaskContext task, long passesPerDocument) {
+      this.runId = runId;
+      this.task = task;
+      this.passesPerDocument = passesPerDocument;
+    }
+
+    @Override
+    public void report(long passes, long tokens) {
+      task.killTaskIfInterrupted();
+      if (System.nanoTime() - reported > REPORT_NANOS) {
+        reported = System.nanoTime();
+        RollcallPlugin.report(
+            new TaskProgress(
+                runId, task.partitionId(), passes / passesPerDocument, tokens, Double.NaN));
+      }
+    }
+  }
+}

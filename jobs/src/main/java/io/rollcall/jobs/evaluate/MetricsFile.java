@@ -1,0 +1,86 @@
+package io.rollcall.jobs.evaluate;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.jobs.Version;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/** DIR/metrics.json, and DIR/profiles with the thresholds that were calibrated for it. */
+final class MetricsFile {
+  private static final ObjectMapper JSON =
+      JsonMapper.builder()
+          .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+          .enable(SerializationFeature.INDENT_OUTPUT)
+          .build();
+
+  private final Path root;
+  private final FileSystem files;
+  private final Map<String, Object> fields = new LinkedHashMap<>();
+
+  /** @throws UserException when it cannot be written */
+  MetricsFile(String directory, Configuration configuration) {
+    try {
+      root = new Path(directory);
+      files = root.getFileSystem(configuration);
+      if (!files.mkdirs(root)) {
+        throw new IOException("it cannot be made");
+      }
+    } catch (IOException | IllegalArgumentException e) {
+      throw new UserException(
+          "cannot use output '" + directory + "': " + e.getMessage() + "; choose another --output", e);
+    }
+    fields.put("version", Version.current());
+  }
+
+  String path() {
+    return new Path(root, "metrics.json").toString();
+  }
+
+  /** Any record, map, number or text; names of a record's fields become snake case. */
+  MetricsFile put(String name, Object value) {
+    fields.put(name, value);
+    return this;
+  }
+
+  /** @return where it lies */
+  String write() {
+    try {
+      write(path(), JSON.writeValueAsString(fields) + "\n");
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException("metrics that are no JSON", e);
+    }
+    return path();
+  }
+
+  /** @return where it lies */
+  String writeProfile(SparsityProfile profile) {
+    String name =
+        String.format(
+            "profiles/%s-%s-%s.json",
+            profile.method(), profile.sparsity()[0], profile.union().toString().replace(':', '-'));
+    String path = new Path(root, name).toString();
+    write(path, profile.toJson() + "\n");
+    return path;
+  }
+
+  private void write(String path, String text) {
+    try (OutputStream out = files.create(new Path(path), true)) {
+      out.write(text.getBytes(StandardCharsets.UTF_8));
+    } catch (IOException e) {
+      throw new UserException(
+          "cannot write '" + path + "': " + e.getMessage() + "; choose another --output", e);
+    }
+  }
+}

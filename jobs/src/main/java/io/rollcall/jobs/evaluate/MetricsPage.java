@@ -1,0 +1,109 @@
+package io.rollcall.jobs.evaluate;
+
+import io.rollcall.engine.evaluation.Bootstrap;
+import io.rollcall.engine.evaluation.Evaluation;
+import io.rollcall.jobs.TextTable;
+import io.rollcall.jobs.TextTable.Column;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** An evaluation for a terminal of 100 columns. */
+final class MetricsPage {
+  private static final int NAME = 30;
+
+  private final List<Metrics> metrics;
+  private final Evaluation evaluation;
+  private final int heldOut;
+  private final Adoption adoption;
+  private final String path;
+
+  MetricsPage(
+      List<Metrics> metrics, Evaluation evaluation, int heldOut, Adoption adoption, String path) {
+    this.metrics = metrics;
+    this.evaluation = evaluation;
+    this.heldOut = heldOut;
+    this.adoption = adoption;
+    this.path = path;
+  }
+
+  List<String> lines() {
+    Metrics dense = metrics.get(0);
+    List<String> lines = new ArrayList<>();
+    lines.add(
+        format(
+            "%,d documents, %,d decode positions with %d in flight; %,d others calibrated thresholds",
+            evaluation.documents(), dense.tokens(), dense.batchSize(), heldOut));
+    evaluation
+        .leftOut()
+        .forEach((why, count) -> lines.add(format("%,d documents left out: %s", count, why)));
+    lines.add("");
+    lines.add(quality().toString());
+    lines.add(cost().toString());
+    lines.add("Intervals hold with 95 % confidence (bootstrap over documents). All figures: " + path);
+    lines.add(adoption.sentence());
+    return lines;
+  }
+
+  private TextTable quality() {
+    TextTable table =
+        new TextTable(
+            1,
+            new Column("Configuration", NAME, false),
+            new Column("Perplexity", 10, true),
+            new Column("Interval", 15, true),
+            new Column("Accuracy", 8, true),
+            new Column("ROUGE-L", 7, true),
+            new Column("Same", 5, true),
+            new Column("KL", 6, true));
+    for (Metrics m : metrics) {
+      table.row(
+          name(m),
+          format("%.3f", m.perplexity()),
+          interval("%.2f - %.2f", m.perplexityInterval(), 1),
+          format("%.3f", m.tokenAccuracy()),
+          format("%.3f", m.rougeL()),
+          format("%.0f %%", 100 * m.sameAsDense()),
+          format("%.4f", m.kl()));
+    }
+    return table;
+  }
+
+  private TextTable cost() {
+    TextTable table =
+        new TextTable(
+            1,
+            new Column("Configuration", NAME, false),
+            new Column("Loss", 7, true),
+            new Column("Interval", 13, true),
+            new Column("Own", 5, true),
+            new Column("Union", 5, true),
+            new Column("Bytes", 6, true),
+            new Column("Decode tokens/s", 15, true));
+    for (Metrics m : metrics) {
+      table.row(
+          name(m),
+          format("%.1f %%", 100 * m.perplexityLoss()),
+          interval("%.1f - %.1f", m.perplexityLossInterval(), 100),
+          format("%.2f", m.ownDensity()),
+          format("%.2f", m.unionDensity()),
+          format("%.2f", (double) m.bytesRead() / m.bytesDense()),
+          format("%,.0f", m.decodeTokensPerS()));
+    }
+    return table;
+  }
+
+  private static String name(Metrics m) {
+    return m.sparsity() == 0
+        ? m.method()
+        : format("%s %s %s", m.method(), m.sparsity(), m.union());
+  }
+
+  private static String interval(String format, Bootstrap.Interval interval, double unit) {
+    return format(format, unit * interval.low(), unit * interval.high());
+  }
+
+  private static String format(String format, Object... values) {
+    return String.format(Locale.ROOT, format, values);
+  }
+}

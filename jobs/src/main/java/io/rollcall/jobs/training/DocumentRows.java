@@ -1,0 +1,33 @@
+package io.rollcall.jobs.training;
+
+import io.rollcall.engine.calibration.DecodePositions.Document;
+import io.rollcall.jobs.input.PromptTable;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Random;
+import org.apache.spark.sql.Row;
+
+/** The documents of a partition, in an order of the seed's own: a task may not get to the last. */
+final class DocumentRows {
+  private DocumentRows() {}
+
+  static List<Document> read(Iterator<Row> rows, boolean references, long seed) {
+    List<Document> documents = new ArrayList<>();
+    while (rows.hasNext()) {
+      Row row = rows.next();
+      if (row.getAs(PromptTable.ERROR) == null) {
+        Row kept = references ? row.getAs(PromptTable.KEPT) : null;
+        documents.add(
+            new Document(
+                row.getAs(PromptTable.ID),
+                row.getAs(PromptTable.PROMPT),
+                kept == null ? null : kept.getString(kept.length() - 1)));
+      }
+    }
+    // they came in order of their ids
+    Collections.shuffle(documents, new Random(seed));
+    return documents;
+  }
+}

@@ -1,0 +1,116 @@
+package io.rollcall.jobs.training;
+
+import io.rollcall.engine.calibration.DecodePositions;
+import io.rollcall.engine.calibration.DecodePositions.Document;
+import io.rollcall.engine.generation.GenerationOptions;
+import io.rollcall.engine.model.ModelConfig;
+import io.rollcall.engine.training.SampleCollector;
+import io.rollcall.jobs.generate.TaskFaults;
+import io.rollcall.jobs.runtime.RollcallPlugin;
+import io.rollcall.jobs.runtime.TaskProgress;
+import java.util.Iterator;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.function.Function2;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Row;
+import scala.Tuple2;
+
+/**
+ * Gathers a partition's share of the decode positions: for each layer what {@link SampleCollector} has
+ * of them, (layer, (partition, records)).
+ */
+final class GatherTask
+    implements Function2<Integer, Iterator<Row>, Iterator<Tuple2<Integer, Tuple2<Integer, byte[]>>>> {
+  private final Broadcast<Gathering> gathering;
+  private final float[] thresholds;
+  private final HoldOut holdOut;
+  private final int share;
+  private final int continuations;
+  private final long seed;
+
+  /**
+   * @param thresholds the oracle's, [layer]
+   * @param share most positions of a partition
+   * @param continuations sampled ones of each document besides; held-out ones get none
+   */
+  GatherTask(
+      Broadcast<Gathering> gathering,
+      float[] thresholds,
+      HoldOut holdOut,
+      int share,
+      int continuations,
+      long seed) {
+    this.gathering = gathering;
+    this.thresholds = thresholds;
+    this.holdOut = holdOut;
+    this.share = share;
+    this.continuations = continuations;
+    this.seed = seed;
+  }
+
+  @Override
+  public Iterator<Tuple2<Integer, Tuple2<Integer, byte[]>>> call(
+      Integer partition, Iterator<Row> rows) {
+    return TaskFaults.rethrown(() -> gather(partition, rows, TaskContext.get()));
+  }
+
+  private Iterator<Tuple2<Integer, Tuple2<Integer, byte[]>>> gather(
+      int partition, Iterator<Row> rows, TaskContext task) {
+    Gathering work = gathering.value();
+    List<Document> documents = DocumentRows.read(rows, work.references(), seed);
+    Gathering.Decoder decoder = work.decoder(task);
+    ModelConfig config = decoder.model().config();
+    SampleCollector collector =
+        new SampleCollector(thresholds, share, config.hiddenSize(), config.intermediateSize());
+    DecodePositions positions = decoder.positions();
+    if (work.references()) {
+      positions.references(
+          feed(documents, collector, partition, task), work.oracle(), null, collector);
+    } else {
+      positions.continuations(
+          feed(documents, collector, partition, task), work.oracle(), null, collector);
+    }
+    int rounds = holdOut.holds(partition) ? 0 : continuations;
+    for (int round = 1; round <= rounds && !collector.full(); round++) {
+      positions
+          .with(sampled(decoder.options(), round))
+          .continuations(
+              feed(documents, collector, partition, task), work.oracle(), null, collector);
+    }
+    report(partition, collector);
+    return IntStream.range(0, thresholds.length)
+        .mapToObj(layer -> new Tuple2<>(layer, new Tuple2<>(partition, collector.records(layer))))
+        .iterator();
+  }
+
+  private GenerationOptions sampled(GenerationOptions greedy, int round) {
+    return new GenerationOptions(
+        greedy.batchSize(), greedy.maxNewTokens(), greedy.context(), 1, 1, seed + round);
+  }
+
+  /** The documents until there are positions enough. */
+  private Iterator<Document> feed(
+      List<Document> documents, SampleCollector collector, int partition, TaskContext task) {
+    Iterator<Document> all = documents.iterator();
+    return new Iterator<>() {
+      @Override
+      public boolean hasNext() {
+        task.killTaskIfInterrupted();
+        return !collector.full() && all.hasNext();
+      }
+
+      @Override
+      public Document next() {
+        report(partition, collector);
+        return all.next();
+      }
+    };
+  }
+
+  private void report(int partition, SampleCollector collector) {
+    RollcallPlugin.report(
+        new TaskProgress(gathering.value().runId(), partition, collector.count(), 0, Double.NaN));
+  }
+}
