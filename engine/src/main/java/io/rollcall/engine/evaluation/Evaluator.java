@@ -7,6 +7,7 @@ import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.generation.PhaseTimes;
 import io.rollcall.engine.generation.Prompt;
+import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.runner.Backend;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityPlan;
@@ -23,8 +24,11 @@ import java.util.TreeMap;
  * same scores again, but for the times.
  */
 public final class Evaluator {
-  /** Plans beside dense that share its prefill on the CPU. */
+  /** Most plans beside dense that share its prefill on the CPU. */
   private static final int SIDE_BY_SIDE = 4;
+
+  /** Bytes of keys and values that these may take; two runners there are at any size. */
+  private static final long CACHE_BYTES = 256L << 20;
 
   private final LoadedModel model;
   private final ModelFiles files;
@@ -119,6 +123,9 @@ public final class Evaluator {
               : "longer than the context of " + options.context();
     } catch (UserException e) {
       why = e.getMessage();
+    } catch (RuntimeException e) {
+      // whatever a template or tokenizer trips over, one document must not fail the job
+      why = "cannot be encoded: " + e;
     }
     leftOut.merge(why, 1L, Long::sum);
     return null;
@@ -126,8 +133,7 @@ public final class Evaluator {
 
   /** Scores without answers; dense first. */
   private List<PlanScores> forced(List<SparsityPlan> plans, List<ReferencedDocument> documents) {
-    // on a device a pool takes what memory there is, so no more than two at a time
-    int group = model.backend() == Backend.CPU ? SIDE_BY_SIDE : 1;
+    int group = sideBySide(longest(documents));
     List<PlanScores> scores = new ArrayList<>();
     for (int from = 0; from == 0 || from < plans.size(); from += group) {
       List<SparsityPlan> beside = new ArrayList<>();
@@ -141,14 +147,29 @@ public final class Evaluator {
     return scores;
   }
 
+  /** Plans beside dense. On a device a pool takes what memory there is, so there one. */
+  private int sideBySide(int positions) {
+    ModelConfig config = model.config();
+    long cache =
+        2L * config.layers() * options.batchSize() * positions
+            * config.kvHeads() * config.headSize() * Float.BYTES;
+    return model.backend() == Backend.CPU
+        ? (int) Math.max(1, Math.min(SIDE_BY_SIDE, CACHE_BYTES / cache - 1))
+        : 1;
+  }
+
+  private static int longest(List<ReferencedDocument> documents) {
+    return documents.stream().mapToInt(ReferencedDocument::positions).max().orElse(1);
+  }
+
   /** @param counted plans that count as passes */
   private List<PlanScores> together(
       List<SparsityPlan> plans, List<ReferencedDocument> documents, int counted) {
-    int longest = documents.stream().mapToInt(ReferencedDocument::positions).max().orElse(1);
     ReferenceScorer scorer =
         new ReferenceScorer(options.batchSize(), model.config().vocabulary());
     try (TeacherForcedRunner runner =
-        TeacherForcedRunner.of(model, plans, options.batchSize(), longest, workers)) {
+        TeacherForcedRunner.of(
+            model, plans, options.batchSize(), longest(documents), workers)) {
       runner.run(
           documents.iterator(),
           (document, position, next, batch, logits, offset) -> {
