@@ -30,7 +30,7 @@ class PredictorTrainerSuite extends AnyFunSuite {
       val scores = (0 until batch).flatMap { r =>
         val h = a.map(row => row.indices.map(i => row(i) * x(r * d + i)).sum)
         b.map(row =>
-          math.exp(2 * row.indices.map(i => row(i) * h(i)).sum - 1 + noise * random.nextGaussian()))
+          math.exp(1.2 * row.indices.map(i => row(i) * h(i)).sum - 0.6 + noise * random.nextGaussian()))
           .map(s => (if (random.nextBoolean()) s else -s).toFloat)
       }.toArray
       collector.input(0, x, batch)
