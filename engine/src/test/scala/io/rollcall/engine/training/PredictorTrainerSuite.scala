@@ -39,11 +39,15 @@ class PredictorTrainerSuite extends AnyFunSuite {
     new LayerSamples(d, f, Seq(collector.records(0)).asJava)
   }
 
-  private def train(options: TrainingOptions, workers: Int = 1): (TrainedPredictor, Seq[PredictorQuality]) = {
+  private def train(
+      options: TrainingOptions,
+      workers: Int = 1): (TrainedPredictor, Seq[PredictorQuality]) = {
     val trainer = new PredictorTrainer(options, workers)
     val seen = Seq.newBuilder[PredictorQuality]
-    try (trainer.train(samples(2, 1500), samples(3, 400), (_, q) => seen += q), seen.result())
-    finally trainer.close()
+    try {
+      val trained = trainer.train(samples(2, 1500), samples(3, 400), (_, q) => seen += q)
+      (trained, seen.result())
+    } finally trainer.close()
   }
 
   private val options = new TrainingOptions(6, 0.7, 12, 5)

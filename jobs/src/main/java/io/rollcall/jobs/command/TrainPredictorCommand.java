@@ -173,8 +173,11 @@ final class TrainPredictorCommand implements Callable<Integer> {
             training.positions(),
             training.heldOut(),
             result.seconds()));
-    text.append("Held out, at the wanted density, against ").append(profile.method().oracle());
-    text.append(String.format(":%n  Layer  Recall  Precision  Energy  Least squares'  Epochs  Own density%n"));
+    text.append(
+        String.format(
+            "Held out, at the wanted density, against %s:%n"
+                + "  Layer  Recall  Precision  Energy  Least squares'  Epochs  Own density%n",
+            profile.method().oracle()));
     for (TrainedLayer layer : result.layers()) {
       PredictorQuality quality = layer.trained().quality();
       text.append(
