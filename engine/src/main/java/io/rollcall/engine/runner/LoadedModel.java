@@ -12,7 +12,6 @@ import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.text.PromptTemplate;
 import io.rollcall.engine.text.TextTokenizer;
 import io.rollcall.kernels.WeightType;
-import java.util.Locale;
 
 /**
  * A model with its weights where one backend computes with them: immutable, shared by every task of a
@@ -49,7 +48,7 @@ public interface LoadedModel extends AutoCloseable {
       Method method, Predictors predictors, ScoreObserver observer, RunnerOptions options) {
     throw new UserException(
         "predictors are trained and calibrated on the CPU, and the model is on "
-            + backend().toString().toLowerCase(Locale.ROOT) + "; give --backend cpu");
+            + backend() + "; give --backend cpu");
   }
 
   /** The crossover of each batch bucket up to {@code batchSize}, measured here and now. */

@@ -1,35 +1,12 @@
 package io.rollcall.jobs.command;
 
 import io.rollcall.jobs.generate.Decoding;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** How answers are decoded. */
 final class DecodingOptions {
-  @Option(
-      names = "--template",
-      paramLabel = "NAME",
-      description = "raw, summarize, chat or a Jinja file over {{ prompt }} (default: the model's"
-          + " own)")
-  private String template;
-
-  @Option(
-      names = "--batch-size",
-      paramLabel = "N",
-      description = "sequences decoded together by one task (default: ${DEFAULT-VALUE})")
-  private int batchSize;
-
-  @Option(
-      names = "--max-new-tokens",
-      paramLabel = "N",
-      description = "most tokens of an answer (default: ${DEFAULT-VALUE})")
-  private int maxNewTokens;
-
-  @Option(
-      names = "--context",
-      paramLabel = "N",
-      description = "most positions of a prompt and its answer, if the model has as many; a task's"
-          + " cache holds batch size x context (default: ${DEFAULT-VALUE})")
-  private int context;
+  @Mixin private AnswerOptions answers;
 
   @Option(
       names = "--temperature",
@@ -51,6 +28,6 @@ final class DecodingOptions {
   private long seed;
 
   Decoding decoding() {
-    return new Decoding(batchSize, maxNewTokens, context, temperature, topP, seed, template);
+    return answers.decoding(temperature, topP, seed);
   }
 }

@@ -88,7 +88,13 @@ final class EvaluateCommand implements Callable<Integer> {
           + " interval: 0.05 for 5 %% (default: ${DEFAULT-VALUE})")
   private double maxLoss;
 
-  @Mixin private DecodingOptions decoding;
+  @Mixin private AnswerOptions answers;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "of the intervals' samples (default: ${DEFAULT-VALUE})")
+  private long seed;
 
   @Option(
       names = "--partitions",
@@ -106,7 +112,7 @@ final class EvaluateCommand implements Callable<Integer> {
             model.source(),
             SparsityOptions.usage(this::sparsities),
             maxLoss,
-            decoding.decoding(),
+            answers.greedy(seed),
             partitions);
     try (SparkSession spark = Sessions.open("evaluate")) {
       System.out.println(

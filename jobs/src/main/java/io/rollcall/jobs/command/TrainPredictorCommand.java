@@ -4,7 +4,7 @@ import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.training.PredictorQuality;
-import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.TextTable;
 import io.rollcall.jobs.training.TrainPredictorAction;
 import io.rollcall.jobs.training.TrainPredictorRequest;
 import io.rollcall.jobs.training.TrainPredictorResult;
@@ -99,32 +99,7 @@ final class TrainPredictorCommand implements Callable<Integer> {
           + " (default: ${DEFAULT-VALUE})")
   private int epochs;
 
-  @Option(
-      names = "--template",
-      paramLabel = "NAME",
-      description = "raw, summarize, chat or a Jinja file over {{ prompt }} (default: the model's"
-          + " own)")
-  private String template;
-
-  @Option(
-      names = "--batch-size",
-      paramLabel = "N",
-      description = "sequences decoded together; batches up to it get thresholds of their own (default:"
-          + " ${DEFAULT-VALUE})")
-  private int batchSize;
-
-  @Option(
-      names = "--max-new-tokens",
-      paramLabel = "N",
-      description = "most tokens of an answer (default: ${DEFAULT-VALUE})")
-  private int maxNewTokens;
-
-  @Option(
-      names = "--context",
-      paramLabel = "N",
-      description = "most positions of a prompt and its answer, if the model has as many (default:"
-          + " ${DEFAULT-VALUE})")
-  private int context;
+  @Mixin private AnswerOptions answers;
 
   @Option(
       names = "--seed",
@@ -147,7 +122,7 @@ final class TrainPredictorCommand implements Callable<Integer> {
             positions,
             continuations,
             epochs,
-            new Decoding(batchSize, maxNewTokens, context, 0, 1, seed, template),
+            answers.greedy(seed),
             output);
     try (SparkSession spark = Sessions.open("train-predictor")) {
       System.out.println(
@@ -175,27 +150,37 @@ final class TrainPredictorCommand implements Callable<Integer> {
             result.seconds()));
     text.append(
         String.format(
-            "Held out, at the wanted density, against %s:%n"
-                + "  Layer  Recall  Precision  Energy  Least squares'  Epochs  Own density%n",
-            profile.method().oracle()));
+            "Held out, at the wanted density, against %s:%n", profile.method().oracle()));
+    TextTable table =
+        new TextTable(
+            1,
+            new TextTable.Column("Layer", 5, true),
+            new TextTable.Column("Recall", 6, true),
+            new TextTable.Column("Precision", 9, true),
+            new TextTable.Column("Energy", 6, true),
+            new TextTable.Column("Least squares'", 14, true),
+            new TextTable.Column("Epochs", 6, true),
+            new TextTable.Column("Own density", 11, true));
     for (TrainedLayer layer : result.layers()) {
       PredictorQuality quality = layer.trained().quality();
-      text.append(
-          String.format(
-              Locale.ROOT,
-              "  %5d  %6.3f  %9.3f  %6.3f  %14.3f  %6d  %11.3f%n",
-              layer.layer(),
-              quality.recall(),
-              quality.precision(),
-              quality.energy(),
-              layer.trained().initial().energy(),
-              layer.trained().epochs(),
-              profile.calibration().ownDensity()[0][layer.layer()]));
+      table.row(
+          layer.layer(),
+          thousandths(quality.recall()),
+          thousandths(quality.precision()),
+          thousandths(quality.energy()),
+          thousandths(layer.trained().initial().energy()),
+          layer.trained().epochs(),
+          thousandths(profile.calibration().ownDensity()[0][layer.layer()]));
     }
-    return text.append("Profile: ")
+    return text.append(table)
+        .append("Profile: ")
         .append(result.output())
         .append("; predictors: ")
         .append(result.predictor())
         .toString();
+  }
+
+  private static String thousandths(double value) {
+    return String.format(Locale.ROOT, "%.3f", value);
   }
 }

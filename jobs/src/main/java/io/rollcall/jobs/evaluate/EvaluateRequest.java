@@ -35,9 +35,6 @@ public record EvaluateRequest(
     if (!input.keepColumns().isEmpty()) {
       throw new UsageException("evaluate writes no rows; leave out --keep-columns");
     }
-    if (decoding.temperature() != 0) {
-      throw new UsageException("evaluate answers greedily; leave out --temperature");
-    }
     if (!(maxLoss > 0)) {
       throw new UsageException(
           "--max-loss " + maxLoss + " is not above 0; 0.05 allows perplexity to rise by 5 %");
