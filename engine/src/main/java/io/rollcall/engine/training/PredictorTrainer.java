@@ -3,6 +3,7 @@ package io.rollcall.engine.training;
 import io.rollcall.engine.calibration.ScoreHistogram;
 import io.rollcall.engine.sparsity.Bf16;
 import io.rollcall.engine.sparsity.Predictor;
+import io.rollcall.kernels.WeightMatrix;
 import io.rollcall.kernels.WorkerPool;
 import io.rollcall.kernels.cpu.CpuKernels;
 import java.util.Arrays;
@@ -203,8 +204,8 @@ public final class PredictorTrainer implements AutoCloseable {
   PredictorQuality quality(Predictor predictor, LayerSamples samples) {
     int f = samples.intermediate();
     int n = Math.min(samples.count(), MOST_HELD_OUT);
-    float[] a = floats(predictor.a());
-    float[] b = floats(predictor.b());
+    WeightMatrix a = predictor.down();
+    WeightMatrix b = predictor.up();
     Batch batch = new Batch(BATCH, samples);
     float[] reduced = new float[BATCH * predictor.rank()];
     float[] logits = new float[BATCH * f];
@@ -215,8 +216,8 @@ public final class PredictorTrainer implements AutoCloseable {
     for (int from = 0; from < n; from += BATCH) {
       int size = Math.min(BATCH, n - from);
       batch.read(samples, order, from, size);
-      products.rowsByRows(batch.x, size, a, predictor.rank(), samples.hidden(), reduced);
-      products.rowsByRows(reduced, size, b, f, predictor.rank(), logits);
+      products.rowsByRows(batch.x, size, a, reduced);
+      products.rowsByRows(reduced, size, b, logits);
       histogram.add(logits, size * f);
       System.arraycopy(logits, 0, all, from * f, size * f);
       System.arraycopy(batch.ratios, 0, ratios, from * f, size * f);
@@ -250,14 +251,6 @@ public final class PredictorTrainer implements AutoCloseable {
 
   private Predictor stored(Parameters parameters) {
     return new Predictor(options.rank(), Bf16.round(parameters.a), Bf16.round(parameters.b));
-  }
-
-  private static float[] floats(short[] bits) {
-    float[] values = new float[bits.length];
-    for (int i = 0; i < bits.length; i++) {
-      values[i] = Float.intBitsToFloat(bits[i] << 16);
-    }
-    return values;
   }
 
   private static int[] order(int n) {

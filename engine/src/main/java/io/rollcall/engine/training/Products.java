@@ -26,6 +26,11 @@ final class Products {
     kernels.matmul(matrix(b, m, k), a, n, y);
   }
 
+  /** The same with b as it is stored. */
+  void rowsByRows(float[] a, int n, WeightMatrix b, float[] y) {
+    kernels.matmul(b, a, n, y);
+  }
+
   /**
    * y = a b.
    *

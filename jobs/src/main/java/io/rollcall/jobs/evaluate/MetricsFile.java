@@ -8,13 +8,12 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.Version;
+import io.rollcall.jobs.runtime.TextFile;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /** DIR/metrics.json, and DIR/profiles with the thresholds that were calibrated for it. */
@@ -26,21 +25,21 @@ final class MetricsFile {
           .build();
 
   private final Path root;
-  private final FileSystem files;
+  private final Configuration configuration;
   private final Map<String, Object> fields = new LinkedHashMap<>();
 
   /** @throws UserException when it cannot be written */
   MetricsFile(String directory, Configuration configuration) {
     try {
       root = new Path(directory);
-      files = root.getFileSystem(configuration);
-      if (!files.mkdirs(root)) {
+      if (!root.getFileSystem(configuration).mkdirs(root)) {
         throw new IOException("it cannot be made");
       }
     } catch (IOException | IllegalArgumentException e) {
       throw new UserException(
           "cannot use output '" + directory + "': " + e.getMessage() + "; choose another --output", e);
     }
+    this.configuration = configuration;
     fields.put("version", Version.current());
   }
 
@@ -76,11 +75,6 @@ final class MetricsFile {
   }
 
   private void write(String path, String text) {
-    try (OutputStream out = files.create(new Path(path), true)) {
-      out.write(text.getBytes(StandardCharsets.UTF_8));
-    } catch (IOException e) {
-      throw new UserException(
-          "cannot write '" + path + "': " + e.getMessage() + "; choose another --output", e);
-    }
+    TextFile.write("output", path, text.getBytes(StandardCharsets.UTF_8), configuration);
   }
 }

@@ -23,6 +23,9 @@ import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -207,6 +210,10 @@ public final class GenerateAction {
     putTotals(record, totals.value());
     Drift drift = Drift.of(profile, totals.value(), driftBound);
     record.put("drift", drift).succeeded();
+    String drifted = drift == null ? null : drift.warning();
+    if (drifted != null) {
+      LOG.warn(drifted);
+    }
     return new GenerateResult(
         record.runId(),
         output.path(),
@@ -214,16 +221,12 @@ public final class GenerateAction {
         totals.value(),
         rows - prompts,
         record.wallSeconds(),
-        both(warning, drift == null ? null : drift.warning()));
+        joined(warning, drifted));
   }
 
-  private static String both(String warning, String drift) {
-    if (drift != null) {
-      LOG.warn(drift);
-    }
-    return warning == null || drift == null
-        ? (warning == null ? drift : warning)
-        : warning + "; " + drift;
+  private static String joined(String... warnings) {
+    String all = Stream.of(warnings).filter(Objects::nonNull).collect(Collectors.joining("; "));
+    return all.isEmpty() ? null : all;
   }
 
   private void infer(
