@@ -1,7 +1,7 @@
 package io.rollcall.engine.bench;
 
 import io.rollcall.engine.UserException;
-import io.rollcall.engine.calibration.ScoreCollector;
+import io.rollcall.engine.calibration.ScoreSketches;
 import io.rollcall.engine.runner.DecodeSequence;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.runner.ModelRunner;
@@ -89,8 +89,9 @@ public final class Benchmark {
   private SparsityProfile calibrate(
       Method method, UnionStrategy union, double sparsity, int batch) {
     var config = model.config();
+    double[] wanted = {sparsity};
     var collector =
-        new ScoreCollector(union, new double[] {sparsity}, batch, config.layers(), config.intermediateSize());
+        new ScoreSketches(union, batch, config.layers(), config.intermediateSize());
     try (var runner = model.observed(method, collector, options(batch))) {
       reserve(runner, batch);
       prefill(runner, batch);
@@ -99,7 +100,7 @@ public final class Benchmark {
       }
     }
     return new SparsityProfile(
-        model.digest(), method, union, collector.sparsity(), collector.thresholds(), null);
+        model.digest(), method, union, wanted, collector.thresholds(wanted), null);
   }
 
   private BenchmarkResult measure(SparsityPlan plan, double sparsity, int batch) {

@@ -33,6 +33,8 @@ public record SparsityProfile(
    * @param ownSpread [bucket][layer] standard deviation of the own density between prompts; null where
    *     unknown
    * @param training how the predictors were trained; null without
+   * @param rankError how far densities may be from the wanted ones at the positions seen, with 99 %
+   *     confidence: that of the sketches which thresholds were read from; null where unknown
    */
   public record Calibration(
       String corpus,
@@ -41,7 +43,8 @@ public record SparsityProfile(
       double[][] ownDensity,
       double[][] unionDensity,
       double[][] ownSpread,
-      Training training)
+      Training training,
+      Double rankError)
       implements Serializable {
 
     /** Of a method without a predictor. */
@@ -52,7 +55,17 @@ public record SparsityProfile(
         double[][] ownDensity,
         double[][] unionDensity,
         double[][] ownSpread) {
-      this(corpus, prompts, positions, ownDensity, unionDensity, ownSpread, null);
+      this(corpus, prompts, positions, ownDensity, unionDensity, ownSpread, null, null);
+    }
+
+    public Calibration with(Training training) {
+      return new Calibration(
+          corpus, prompts, positions, ownDensity, unionDensity, ownSpread, training, rankError);
+    }
+
+    public Calibration with(double rankError) {
+      return new Calibration(
+          corpus, prompts, positions, ownDensity, unionDensity, ownSpread, training, rankError);
     }
   }
 
@@ -103,22 +116,8 @@ public record SparsityProfile(
 
   /** The same with an account of the predictors' training. */
   public SparsityProfile with(Training training) {
-    Calibration c = calibration;
     return new SparsityProfile(
-        modelDigest,
-        method,
-        union,
-        sparsity,
-        thresholds,
-        new Calibration(
-            c.corpus,
-            c.prompts,
-            c.positions,
-            c.ownDensity,
-            c.unionDensity,
-            c.ownSpread,
-            training),
-        predictors);
+        modelDigest, method, union, sparsity, thresholds, calibration.with(training), predictors);
   }
 
   public static SparsityProfile dense(String modelDigest) {

@@ -1,6 +1,7 @@
 package io.rollcall.jobs.evaluate;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.evaluation.Bootstrap;
 import io.rollcall.engine.evaluation.Evaluation;
@@ -8,7 +9,7 @@ import io.rollcall.engine.evaluation.PlanScores;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.jobs.generate.CalibrationTask;
+import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.SparsityPlanner;
 import io.rollcall.jobs.generate.SparsityRequest;
@@ -194,18 +195,20 @@ public final class EvaluateAction {
     SparsityPlanner.Calibration calibration =
         (method, union, sparsity) -> {
           say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
-          return new CalibrationTask(
+          return CalibrationJob.sample(
+              JavaSparkContext.fromSparkContext(spark.sparkContext()),
+              new CalibrationJob.Work(
+                  UUID.randomUUID().toString(),
                   request.model(),
-                  method,
-                  union,
-                  sparsity,
+                  new Calibrator.Target(method, null, union, request.decoding().batchSize()),
+                  false,
                   request.decoding(),
                   template,
-                  heldOut.stream().map(PromptTable.Referenced::prompt).toList(),
-                  configuration)
-              .run(
-                  spark.sparkContext(),
-                  heldOut.size() + " held-out documents of " + request.input().path());
+                  new SerializableConfiguration(configuration)),
+              CalibrationJob.unanswered(
+                  heldOut.stream().map(PromptTable.Referenced::prompt).toList()),
+              sparsity,
+              heldOut.size() + " held-out documents of " + request.input().path());
         };
     List<Candidate> candidates = new ArrayList<>();
     candidates.add(new Candidate(null, SparsityProfile.dense(model.digest())));

@@ -10,10 +10,10 @@ import java.util.Random;
 import org.apache.spark.sql.Row;
 
 /** The documents of a partition, in an order of the seed's own: a task may not get to the last. */
-final class DocumentRows {
+public final class DocumentRows {
   private DocumentRows() {}
 
-  static List<Document> read(Iterator<Row> rows, boolean references, long seed) {
+  public static List<Document> read(Iterator<Row> rows, boolean references, long seed) {
     List<Document> documents = new ArrayList<>();
     while (rows.hasNext()) {
       Row row = rows.next();

@@ -1,6 +1,6 @@
 package io.rollcall.engine.runner.cuda;
 
-import io.rollcall.engine.calibration.ScoreCollector;
+import io.rollcall.engine.calibration.ScoreSketches;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.runner.DecodeSequence;
 import io.rollcall.engine.runner.ModelRunner;
@@ -191,9 +191,10 @@ public final class DecodeBenchmark {
 
   private SparsityProfile calibrate(DeviceModel model, int batch, double sparsity) {
     UnionStrategy union = new UnionStrategy.Shared();
+    double[] wanted = {sparsity};
     var collector =
-        new ScoreCollector(
-            union, new double[] {sparsity}, batch, config.layers(), config.intermediateSize());
+        new ScoreSketches(
+            union, batch, config.layers(), config.intermediateSize());
     try (ModelRunner runner = model.observed(Method.M_COUNTDOWN, collector, options(batch))) {
       fillCache(runner, batch);
       for (int step = 0; step < Math.max(2, 16 / batch); step++) {
@@ -201,7 +202,7 @@ public final class DecodeBenchmark {
       }
     }
     return new SparsityProfile(
-        model.digest(), Method.M_COUNTDOWN, union, collector.sparsity(), collector.thresholds(), null);
+        model.digest(), Method.M_COUNTDOWN, union, wanted, collector.thresholds(wanted), null);
   }
 
   private SparsityCounters counters(DeviceModel model, int batch) {

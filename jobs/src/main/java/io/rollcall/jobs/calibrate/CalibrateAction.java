@@ -1,0 +1,254 @@
+package io.rollcall.jobs.calibrate;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.Calibrator;
+import io.rollcall.engine.calibration.ScoreSketches;
+import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.model.Model;
+import io.rollcall.engine.model.ModelReader;
+import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.Predictors;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.jobs.generate.CalibrationJob;
+import io.rollcall.jobs.input.PromptSource;
+import io.rollcall.jobs.input.PromptTable;
+import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.TemplateSource;
+import io.rollcall.jobs.runtime.TextFile;
+import io.rollcall.jobs.training.DocumentRows;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+import java.util.UUID;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.util.SerializableConfiguration;
+
+/**
+ * Finds a profile's thresholds over a corpus: executors sketch the scores of a part of the documents
+ * each, the driver merges the sketches and reads the thresholds off them.
+ */
+public final class CalibrateAction {
+  /** Steps with a full bucket that its thresholds take at least. */
+  private static final int ENOUGH_STEPS = 32;
+  /** Batches of a task: its last one runs out of documents. */
+  private static final int BATCHES_PER_TASK = 8;
+  private static final int MOST_TASKS = 1024;
+
+  private final SparkSession spark;
+  private final CalibrateRequest request;
+  private final Configuration configuration;
+  private final String runId = UUID.randomUUID().toString();
+  private PrintStream progress;
+  private boolean terminal;
+
+  public CalibrateAction(SparkSession spark, CalibrateRequest request) {
+    this.spark = spark;
+    this.request = request;
+    this.configuration = spark.sessionState().newHadoopConf();
+  }
+
+  /**
+   * Shows progress while the calibration lasts.
+   *
+   * @param terminal whether {@code out} is one, where a line can renew itself
+   */
+  public CalibrateAction progress(PrintStream out, boolean terminal) {
+    this.progress = out;
+    this.terminal = terminal;
+    return this;
+  }
+
+  /**
+   * Runs it and writes the profile.
+   *
+   * @throws UserException for an input, model, profile or output that cannot be used, or a corpus that is
+   *     too small
+   */
+  public CalibrateResult execute() {
+    long started = System.nanoTime();
+    requireAbsent();
+    spark.sparkContext()
+        .setJobGroup("rollcall " + runId, "rollcall calibrate: " + request.input().path(), true);
+    try {
+      SparsityProfile profile = calibrate();
+      write(profile);
+      return new CalibrateResult(
+          request.output(), profile, (System.nanoTime() - started) / 1e9);
+    } finally {
+      spark.sparkContext().clearJobGroup();
+    }
+  }
+
+  private SparsityProfile calibrate() {
+    Calibrator.Target target = target();
+    PromptTable table = table();
+    long rows = table.rowCount();
+    if (rows == 0) {
+      throw new UserException("input '" + request.input().path() + "' has no rows");
+    }
+    CalibrationJob.Sketched sketched = sketch(target, table, rows);
+    requireEnough(sketched);
+    return Calibrator.profile(
+        sketched.modelDigest(),
+        target,
+        new double[] {request.sparsity()},
+        sketched.sketches(),
+        request.input().path(),
+        sketched.documents());
+  }
+
+  /** What the options and the profile that they name ask for. */
+  private Calibrator.Target target() {
+    int batchSize = request.decoding().batchSize();
+    UnionStrategy shared = new UnionStrategy.Shared();
+    if (request.profile() == null) {
+      UnionStrategy union = request.union() == null ? shared : request.union();
+      return new Calibrator.Target(request.method(), null, union, batchSize);
+    }
+    SparsityProfile given =
+        SparsityProfile.fromJson(
+            TextFile.read("profile", request.profile(), configuration),
+            request.profile(),
+            file -> TextFile.sibling("predictor", request.profile(), file, configuration));
+    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
+    try (ModelReader reader = ModelReader.open(files);
+        Model model = reader.finish()) {
+      given.requireModel(model.digest(), model.name());
+      given.requireShape(model.config(), model.name());
+    }
+    Method method = request.method() == null ? given.method() : request.method();
+    if (method.needsPredictor() && given.method() != method) {
+      throw new UserException(
+          "profile '" + request.profile() + "' is of " + given.method()
+              + " and has no predictor of " + method + "; train one with train-predictor");
+    }
+    return new Calibrator.Target(
+        method,
+        method.needsPredictor()
+            ? new Predictors(request.predictorName(), given.predictors().layers())
+            : null,
+        request.union() == null ? given.union() : request.union(),
+        batchSize);
+  }
+
+  private PromptTable table() {
+    PromptSource source = request.input();
+    return request.references() == null
+        ? PromptTable.open(spark, source)
+        : PromptTable.open(spark, source, request.references());
+  }
+
+  private CalibrationJob.Sketched sketch(
+      Calibrator.Target target, PromptTable table, long rows) {
+    boolean references = request.references() != null;
+    long seed = request.decoding().seed();
+    JavaRDD<String[]> documents =
+        table
+            .prompts(partitions(rows))
+            .javaRDD()
+            .mapPartitions(
+                (Iterator<Row> part) ->
+                    DocumentRows.read(part, references, seed).stream()
+                        .map(CalibrationJob::row)
+                        .iterator());
+    CalibrationJob.Work work =
+        new CalibrationJob.Work(
+            runId,
+            request.model(),
+            target,
+            references,
+            request.decoding(),
+            TemplateSource.read(request.decoding().template(), configuration),
+            new SerializableConfiguration(configuration));
+    try (AutoCloseable shown = show(rows)) {
+      return CalibrationJob.run(
+          JavaSparkContext.fromSparkContext(spark.sparkContext()), work, documents);
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private AutoCloseable show(long documents) {
+    return progress == null
+        ? () -> {}
+        : new ProgressPrinter(
+            runId,
+            (done, seconds) ->
+                String.format(
+                    Locale.ROOT, "%,d of %,d documents sketched", done.prompts(), documents),
+            progress,
+            terminal,
+            Duration.ofSeconds(10));
+  }
+
+  /** By the input and the options alone, not by the cluster, so that a calibration can be repeated. */
+  private int partitions(long rows) {
+    long full = rows / (BATCHES_PER_TASK * request.decoding().batchSize());
+    return (int) Math.max(1, Math.min(MOST_TASKS, full));
+  }
+
+  private void requireEnough(CalibrationJob.Sketched sketched) {
+    ScoreSketches sketches = sketched.sketches();
+    String input = request.input().path();
+    if (sketches.positions() == 0) {
+      throw new UserException(
+          request.references() == null
+              ? "none of the " + sketched.documents() + " prompts of input '" + input
+                  + "' reached a decode step; give prompts that can be answered"
+              : "none of the " + sketched.documents() + " rows of input '" + input
+                  + "' has both a prompt and text in column '" + request.references()
+                  + "'; choose another --references-column, or leave it out for the model's own"
+                  + " answers");
+    }
+    for (int bucket = sketches.buckets() - 1; bucket >= 0; bucket--) {
+      if (sketches.groups(bucket) < ENOUGH_STEPS) {
+        int batch = Math.min(BatchBuckets.largest(bucket), request.decoding().batchSize());
+        throw new UserException(
+            String.format(
+                Locale.ROOT,
+                "input '%s' is too small: its %d documents have %d decode positions, of which %d steps"
+                    + " had %d sequences in flight, and %d are enough; give more documents or a smaller"
+                    + " --batch-size",
+                input,
+                sketched.documents(),
+                sketches.positions(),
+                sketches.groups(bucket),
+                batch,
+                ENOUGH_STEPS));
+      }
+    }
+  }
+
+  private void requireAbsent() {
+    if (TextFile.exists("output", request.output(), configuration)) {
+      throw new UserException(
+          "output '" + request.output() + "' exists already; delete it or choose another --output");
+    }
+  }
+
+  private void write(SparsityProfile profile) {
+    if (profile.predictors() != null) {
+      String path =
+          new Path(new Path(request.output()).getParent(), request.predictorName()).toString();
+      TextFile.write("predictor", path, profile.predictors().write(), configuration);
+    }
+    TextFile.write(
+        "output",
+        request.output(),
+        (profile.toJson() + "\n").getBytes(StandardCharsets.UTF_8),
+        configuration);
+  }
+}
