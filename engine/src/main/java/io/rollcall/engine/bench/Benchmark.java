@@ -89,10 +89,9 @@ public final class Benchmark {
   private SparsityProfile calibrate(
       Method method, UnionStrategy union, double sparsity, int batch) {
     var config = model.config();
-    double[] wanted = {sparsity};
-    var collector =
+    var sketches =
         new ScoreSketches(union, batch, config.layers(), config.intermediateSize());
-    try (var runner = model.observed(method, collector, options(batch))) {
+    try (var runner = model.observed(method, sketches, options(batch))) {
       reserve(runner, batch);
       prefill(runner, batch);
       for (int step = 0; step < Math.max(4, CALIBRATION_STEPS / batch); step++) {
@@ -100,7 +99,12 @@ public final class Benchmark {
       }
     }
     return new SparsityProfile(
-        model.digest(), method, union, wanted, collector.thresholds(wanted), null);
+        model.digest(),
+        method,
+        union,
+        new double[] {sparsity},
+        sketches.distributions().thresholds(sparsity),
+        null);
   }
 
   private BenchmarkResult measure(SparsityPlan plan, double sparsity, int batch) {

@@ -72,15 +72,15 @@ public final class Calibrator {
         IntStream.range(0, sample.size())
             .mapToObj(i -> new Document(Integer.toString(i), sample.get(i), null))
             .iterator();
-    ScoreSketches sketches =
-        sketch(
+    ScoreDistributions scores =
+        scores(
             model,
             target,
             new DecodePositions(model, null, template, options, workers),
             documents,
             false,
             0);
-    return profile(model.digest(), target, sparsity, sketches, corpus, sample.size());
+    return profile(model.digest(), target, sparsity, scores, corpus, sample.size());
   }
 
   /**
@@ -90,7 +90,7 @@ public final class Calibrator {
    * @param seed of the sketches
    * @throws UserException when the backend cannot show predictors' logits
    */
-  public static ScoreSketches sketch(
+  public static ScoreDistributions scores(
       LoadedModel model,
       Target target,
       DecodePositions positions,
@@ -112,7 +112,7 @@ public final class Calibrator {
     } else {
       positions.continuations(documents, method, target.predictors(), sketches);
     }
-    return sketches;
+    return sketches.distributions();
   }
 
   /**
@@ -120,29 +120,29 @@ public final class Calibrator {
    *
    * @param sparsity in (0, 1), by batch bucket; the last serves every larger one
    * @param corpus what to call the documents
-   * @param documents how many the sketches have seen
-   * @throws UserException when the sketches have seen no position
+   * @param documents how many the scores are of
+   * @throws UserException when there is no position
    */
   public static SparsityProfile profile(
       String modelDigest,
       Target target,
       double[] sparsity,
-      ScoreSketches sketches,
+      ScoreDistributions scores,
       String corpus,
       int documents) {
     requireSparsity(sparsity);
-    requirePositions(sketches, corpus, documents);
-    double[] byBucket = new double[sketches.buckets()];
+    requirePositions(scores, corpus, documents);
+    double[] byBucket = new double[scores.buckets()];
     Arrays.setAll(byBucket, k -> sparsity[Math.min(k, sparsity.length - 1)]);
     LOG.info(
         "thresholds of {} at sparsity {} for union {} from {} decode positions of {}",
         target.method(),
         Arrays.toString(byBucket),
         target.union(),
-        sketches.positions(),
+        scores.positions(),
         corpus);
     return profile(
-        modelDigest, target, byBucket, sketches.thresholds(byBucket), sketches, corpus, documents);
+        modelDigest, target, byBucket, scores.thresholds(byBucket), scores, corpus, documents);
   }
 
   /**
@@ -156,29 +156,29 @@ public final class Calibrator {
       Target target,
       double[] sparsity,
       float[][] thresholds,
-      ScoreSketches sketches,
+      ScoreDistributions scores,
       String corpus,
       int documents) {
     var calibration =
         new SparsityProfile.Calibration(
             corpus,
             documents,
-            sketches.positions(),
-            sketches.ownDensity(thresholds),
-            sketches.unionDensity(thresholds),
-            sketches.ownSpread(thresholds));
+            scores.positions(),
+            scores.ownDensity(thresholds),
+            scores.unionDensity(thresholds),
+            scores.ownSpread(thresholds));
     return new SparsityProfile(
         modelDigest,
         target.method(),
         target.union(),
         sparsity,
         thresholds,
-        calibration.with(ScoreSketches.rankError()),
+        calibration.with(ScoreDistributions.rankError()),
         target.predictors());
   }
 
-  private static void requirePositions(ScoreSketches sketches, String corpus, int documents) {
-    if (sketches.positions() == 0) {
+  private static void requirePositions(ScoreDistributions scores, String corpus, int documents) {
+    if (scores.positions() == 0) {
       throw new UserException(
           "none of the " + documents + " prompts of " + corpus + " reached a decode step, so no"
               + " threshold can be found for --sparsity; give --profile, or --method dense");

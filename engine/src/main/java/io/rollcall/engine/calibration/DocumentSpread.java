@@ -26,8 +26,8 @@ final class DocumentSpread implements Serializable {
   private final double[][] sums;
   private final double[][] squares;
   private long ended;
-  private final Map<Long, int[][]> running = new LinkedHashMap<>();
-  private List<int[][]> rows = List.of();
+  private final transient Map<Long, int[][]> running = new LinkedHashMap<>();
+  private transient List<int[][]> rows = List.of();
 
   /** @param width f */
   DocumentSpread(int layers, int width) {
@@ -63,16 +63,25 @@ final class DocumentSpread implements Serializable {
     bins[BINS] += width;
   }
 
-  void merge(DocumentSpread other) {
+  /** This, all documents taken to have ended. */
+  DocumentSpread ended() {
     end(Set.of());
-    other.end(Set.of());
-    ended += other.ended;
-    for (int layer = 0; layer < layers; layer++) {
-      for (int bin = 0; bin < BINS; bin++) {
-        sums[layer][bin] += other.sums[layer][bin];
-        squares[layer][bin] += other.squares[layer][bin];
+    return this;
+  }
+
+  /** Of the ended documents of several. */
+  static DocumentSpread merged(List<DocumentSpread> parts) {
+    DocumentSpread all = new DocumentSpread(parts.get(0).layers, parts.get(0).width);
+    for (DocumentSpread part : parts) {
+      all.ended += part.ended;
+      for (int layer = 0; layer < all.layers; layer++) {
+        for (int bin = 0; bin < BINS; bin++) {
+          all.sums[layer][bin] += part.sums[layer][bin];
+          all.squares[layer][bin] += part.squares[layer][bin];
+        }
       }
     }
+    return all;
   }
 
   /** Sums up the documents that are running no more. */
@@ -111,7 +120,6 @@ final class DocumentSpread implements Serializable {
 
   /** Standard deviation between documents, [bucket][layer]; null of fewer than two. */
   double[][] spread(float[][] thresholds) {
-    end(Set.of());
     if (ended < 2) {
       return null;
     }

@@ -4,13 +4,12 @@ import io.rollcall.engine.runner.DecodeSequence;
 import io.rollcall.engine.runner.ScoreObserver;
 import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.UnionStrategy;
-import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
 
 /**
- * The distributions of scores over decode positions that thresholds are quantiles of, one for each batch
- * bucket and layer. Those of two parts of a corpus can be {@link #merge}d.
+ * Sketches the distributions of scores over decode positions that thresholds are quantiles of, one for
+ * each batch bucket and layer.
  *
  * <p>Under {@code own} a sequence drops what it does not call itself, so the wanted sparsity is a
  * quantile of one sequence's scores, and one threshold a layer serves every batch. Under {@code shared}
@@ -21,7 +20,7 @@ import java.util.List;
  *
  * <p>Magnitudes are compared without their sign, a predictor's logits with it.
  */
-public final class ScoreSketches implements ScoreObserver, Serializable {
+public final class ScoreSketches implements ScoreObserver {
   /** Of a position's f scores that a sketch is given: more say little, since positions differ more. */
   private static final int TAKEN = 256;
 
@@ -108,104 +107,19 @@ public final class ScoreSketches implements ScoreObserver, Serializable {
     }
   }
 
-  /** Takes in what another of the same kind saw. */
-  public void merge(ScoreSketches other) {
-    positions += other.positions;
-    for (int k = 0; k < groups.length; k++) {
-      for (int layer = 0; layer < sketches[k].length; layer++) {
-        groups[k][layer] += other.groups[k][layer];
-        sketches[k][layer].merge(other.sketches[k][layer]);
-      }
-    }
-    documents.merge(other.documents);
-  }
-
-  /** Decode positions seen. */
-  public long positions() {
-    return positions;
-  }
-
-  /** Batch buckets with thresholds of their own. */
-  public int buckets() {
-    return groups.length;
-  }
-
-  /** Groups of a bucket's batch size that were seen. */
-  public long groups(int bucket) {
-    return groups[bucket][0];
-  }
-
-  /** How far densities may be from the wanted ones at these positions, with 99 % confidence. */
-  public static double rankError() {
-    return QuantileSketch.rankError();
-  }
-
-  /**
-   * Thresholds, [bucket][layer].
-   *
-   * @param sparsity wanted by bucket; the last serves every larger one
-   */
-  public float[][] thresholds(double[] sparsity) {
-    float[][] thresholds = new float[sketches.length][sketches[0].length];
-    for (int k = 0; k < thresholds.length; k++) {
-      for (int layer = 0; layer < thresholds[k].length; layer++) {
-        thresholds[k][layer] =
-            threshold(k, layer, sparsity[Math.min(k, sparsity.length - 1)]);
-      }
-    }
-    return thresholds;
-  }
-
-  /**
-   * The threshold with the wanted sparsity; at 0 one that everything is above. A bucket whose batch size
-   * never ran takes the one below's, which is lower and so keeps more.
-   *
-   * @throws IllegalStateException when no position was seen
-   */
-  public float threshold(int bucket, int layer, double sparsity) {
-    if (positions == 0) {
-      throw new IllegalStateException("no decode position was seen");
-    }
-    int seen = bucket;
-    while (seen > 0 && groups[seen][0] == 0) {
-      seen--;
-    }
-    QuantileSketch sketch = sketches[seen][layer];
-    if (sparsity > 0) {
-      return sketch.quantile(sparsity);
-    }
-    return signed ? sketch.quantile(0) - 1 : -1;
-  }
-
-  /** Fraction of neurons that one sequence calls at these thresholds, [bucket][layer]. */
-  public double[][] ownDensity(float[][] thresholds) {
-    return densities(thresholds, (k, layer) -> sketches[0][layer]);
-  }
-
-  /** Fraction of neurons in the union of a full bucket at these thresholds, [bucket][layer]. */
-  public double[][] unionDensity(float[][] thresholds) {
-    return densities(thresholds, (k, layer) -> sketches[k][layer]);
-  }
-
-  /**
-   * How far apart prompts are: the standard deviation of their own densities at these thresholds,
-   * [bucket][layer]; null of fewer than two.
-   */
-  public double[][] ownSpread(float[][] thresholds) {
-    return documents.spread(thresholds);
-  }
-
-  private interface SketchOf {
-    QuantileSketch get(int bucket, int layer);
-  }
-
-  private static double[][] densities(float[][] thresholds, SketchOf sketches) {
-    double[][] densities = new double[thresholds.length][thresholds[0].length];
-    for (int k = 0; k < thresholds.length; k++) {
-      for (int layer = 0; layer < thresholds[k].length; layer++) {
-        densities[k][layer] = sketches.get(k, layer).above(thresholds[k][layer]);
-      }
-    }
-    return densities;
+  /** What was seen so far. */
+  public ScoreDistributions distributions() {
+    return new ScoreDistributions(
+        signed,
+        positions,
+        Arrays.stream(groups).mapToLong(bucket -> bucket[0]).toArray(),
+        Arrays.stream(sketches)
+            .map(
+                bucket ->
+                    Arrays.stream(bucket)
+                        .map(QuantileSketch::summary)
+                        .toArray(QuantileSketch.Summary[]::new))
+            .toArray(QuantileSketch.Summary[][]::new),
+        documents.ended());
   }
 }

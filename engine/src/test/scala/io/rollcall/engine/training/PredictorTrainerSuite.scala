@@ -178,7 +178,7 @@ class PredictorTrainerSuite extends AnyFunSuite {
       decode(Method.D_COUNTDOWN_ORACLE, null, collector, seed)
       collector
     }
-    val thresholds = oracle(1).thresholds(Array(0.7))(0)
+    val thresholds = oracle(1).distributions.thresholds(0.7)(0)
     def gathered(seeds: Range): LayerSamples = {
       val collector = new SampleCollector(thresholds, 5000, config.hiddenSize, config.intermediateSize)
       seeds.foreach(decode(Method.D_COUNTDOWN_ORACLE, null, collector, _))
@@ -197,9 +197,9 @@ class PredictorTrainerSuite extends AnyFunSuite {
       new UnionStrategy.Shared, 4, 1, config.intermediateSize, true, 0)
     decode(Method.D_COUNTDOWN, stored, logits, 20)
     decode(Method.D_COUNTDOWN, stored, logits, 21)
-    val found = logits.thresholds(Array(0.7))
+    val found = logits.distributions.thresholds(0.7)
     assert(found.map(_(0)).toSeq == found.map(_(0)).sorted.toSeq, "rising with the batch")
-    assert(math.abs(logits.ownDensity(found)(0)(0) - 0.3) < 0.01)
-    for (k <- found.indices) assert(math.abs(logits.unionDensity(found)(k)(0) - 0.3) < 0.02, k)
+    assert(math.abs(logits.distributions.ownDensity(found)(0)(0) - 0.3) < 0.01)
+    for (k <- found.indices) assert(math.abs(logits.distributions.unionDensity(found)(k)(0) - 0.3) < 0.02, k)
   }
 }

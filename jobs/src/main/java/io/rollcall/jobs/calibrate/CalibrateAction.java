@@ -2,7 +2,7 @@ package io.rollcall.jobs.calibrate;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.Calibrator;
-import io.rollcall.engine.calibration.ScoreSketches;
+import io.rollcall.engine.calibration.ScoreDistributions;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
@@ -103,7 +103,7 @@ public final class CalibrateAction {
         sketched.modelDigest(),
         target,
         new double[] {request.sparsity()},
-        sketched.sketches(),
+        sketched.scores(),
         request.input().path(),
         sketched.documents());
   }
@@ -201,9 +201,9 @@ public final class CalibrateAction {
   }
 
   private void requireEnough(CalibrationJob.Sketched sketched) {
-    ScoreSketches sketches = sketched.sketches();
+    ScoreDistributions scores = sketched.scores();
     String input = request.input().path();
-    if (sketches.positions() == 0) {
+    if (scores.positions() == 0) {
       throw new UserException(
           request.references() == null
               ? "none of the " + sketched.documents() + " prompts of input '" + input
@@ -213,8 +213,8 @@ public final class CalibrateAction {
                   + "'; choose another --references-column, or leave it out for the model's own"
                   + " answers");
     }
-    for (int bucket = sketches.buckets() - 1; bucket >= 0; bucket--) {
-      if (sketches.groups(bucket) < ENOUGH_STEPS) {
+    for (int bucket = scores.buckets() - 1; bucket >= 0; bucket--) {
+      if (scores.groups(bucket) < ENOUGH_STEPS) {
         int batch = Math.min(BatchBuckets.largest(bucket), request.decoding().batchSize());
         throw new UserException(
             String.format(
@@ -224,8 +224,8 @@ public final class CalibrateAction {
                     + " --batch-size",
                 input,
                 sketched.documents(),
-                sketches.positions(),
-                sketches.groups(bucket),
+                scores.positions(),
+                scores.groups(bucket),
                 batch,
                 ENOUGH_STEPS));
       }

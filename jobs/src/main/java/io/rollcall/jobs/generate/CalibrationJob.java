@@ -5,7 +5,7 @@ import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.calibration.DecodePositions;
 import io.rollcall.engine.calibration.DecodePositions.Document;
-import io.rollcall.engine.calibration.ScoreSketches;
+import io.rollcall.engine.calibration.ScoreDistributions;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.runtime.ModelRegistry;
@@ -15,7 +15,6 @@ import io.rollcall.jobs.runtime.TaskProgress;
 import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -61,13 +60,14 @@ public final class CalibrationJob {
    * @param documents how many, those without a decode position counted
    */
   @DefaultSerializer(JavaSerializer.class)
-  public record Sketched(String modelDigest, int documents, ScoreSketches sketches)
+  public record Sketched(String modelDigest, int documents, ScoreDistributions scores)
       implements Serializable {
 
-    /** Takes in another part's, which must not be used any more. */
-    Sketched merge(Sketched other) {
-      sketches.merge(other.sketches);
-      return new Sketched(modelDigest, documents + other.documents, sketches);
+    static Sketched merged(List<Sketched> parts) {
+      return new Sketched(
+          parts.get(0).modelDigest,
+          parts.stream().mapToInt(Sketched::documents).sum(),
+          ScoreDistributions.merged(parts.stream().map(Sketched::scores).toList()));
     }
   }
 
@@ -84,23 +84,17 @@ public final class CalibrationJob {
   public static Sketched run(JavaSparkContext context, Work work, JavaRDD<String[]> documents) {
     Broadcast<Work> sent = context.broadcast(work);
     try {
-      return documents
-          .mapPartitionsWithIndex(
-              (Integer partition, Iterator<String[]> rows) ->
-                  List.of(
-                          new Tuple2<>(
-                              partition / MERGED, new Tuple2<>(partition, sketch(sent, rows))))
-                      .iterator(),
-              true)
-          .mapToPair(part -> part)
-          .groupByKey()
-          .mapValues(CalibrationJob::merged)
-          .collect()
-          .stream()
-          .sorted(Comparator.comparingInt(Tuple2::_1))
-          .map(Tuple2::_2)
-          .reduce(Sketched::merge)
-          .orElseThrow();
+      return Sketched.merged(
+          documents
+              .mapPartitionsWithIndex(
+                  (Integer partition, Iterator<String[]> rows) ->
+                      List.of(new Tuple2<>(partition / MERGED, sketch(sent, rows))).iterator(),
+                  true)
+              .mapToPair(part -> part)
+              .groupByKey()
+              .values()
+              .map(parts -> Sketched.merged(listed(parts)))
+              .collect());
     } catch (RuntimeException e) {
       throw Failures.explain(e);
     } finally {
@@ -125,7 +119,7 @@ public final class CalibrationJob {
         sketched.modelDigest(),
         work.target(),
         new double[] {sparsity},
-        sketched.sketches(),
+        sketched.scores(),
         corpus,
         sample.size());
   }
@@ -137,12 +131,10 @@ public final class CalibrationJob {
         .toList();
   }
 
-  /** In the order of the partitions, since the shuffle brings them in any. */
-  private static Sketched merged(Iterable<Tuple2<Integer, Sketched>> parts) {
-    List<Tuple2<Integer, Sketched>> ordered = new ArrayList<>();
-    parts.forEach(ordered::add);
-    ordered.sort(Comparator.comparingInt(Tuple2::_1));
-    return ordered.stream().map(Tuple2::_2).reduce(Sketched::merge).orElseThrow();
+  private static List<Sketched> listed(Iterable<Sketched> parts) {
+    List<Sketched> list = new ArrayList<>();
+    parts.forEach(list::add);
+    return list;
   }
 
   private static Sketched sketch(Broadcast<Work> broadcast, Iterator<String[]> rows) {
@@ -161,10 +153,10 @@ public final class CalibrationJob {
             work.decoding().options(model.config()),
             task.cpus());
     Feed feed = new Feed(rows, work.runId(), task);
-    ScoreSketches sketches =
-        Calibrator.sketch(
+    ScoreDistributions scores =
+        Calibrator.scores(
             model, work.target(), positions, feed, work.references(), work.decoding().seed());
-    return new Sketched(model.digest(), feed.taken, sketches);
+    return new Sketched(model.digest(), feed.taken, scores);
   }
 
   /** The documents as they are asked for; tells the driver how many were. */

@@ -191,18 +191,22 @@ public final class DecodeBenchmark {
 
   private SparsityProfile calibrate(DeviceModel model, int batch, double sparsity) {
     UnionStrategy union = new UnionStrategy.Shared();
-    double[] wanted = {sparsity};
-    var collector =
+    var sketches =
         new ScoreSketches(
             union, batch, config.layers(), config.intermediateSize());
-    try (ModelRunner runner = model.observed(Method.M_COUNTDOWN, collector, options(batch))) {
+    try (ModelRunner runner = model.observed(Method.M_COUNTDOWN, sketches, options(batch))) {
       fillCache(runner, batch);
       for (int step = 0; step < Math.max(2, 16 / batch); step++) {
         runner.decode(step(batch, step), counters(model, batch));
       }
     }
     return new SparsityProfile(
-        model.digest(), Method.M_COUNTDOWN, union, wanted, collector.thresholds(wanted), null);
+        model.digest(),
+        Method.M_COUNTDOWN,
+        union,
+        new double[] {sparsity},
+        sketches.distributions().thresholds(sparsity),
+        null);
   }
 
   private SparsityCounters counters(DeviceModel model, int batch) {
