@@ -142,7 +142,14 @@ public final class Calibrator {
         scores.positions(),
         corpus);
     return profile(
-        modelDigest, target, byBucket, scores.thresholds(byBucket), scores, corpus, documents);
+        modelDigest,
+        target,
+        byBucket,
+        scores.thresholds(byBucket),
+        scores,
+        corpus,
+        documents,
+        null);
   }
 
   /**
@@ -150,6 +157,7 @@ public final class Calibrator {
    *
    * @param sparsity mean over layers, by batch bucket
    * @param thresholds [bucket][layer]
+   * @param search how the sparsities were found; null where they were asked for
    */
   public static SparsityProfile profile(
       String modelDigest,
@@ -158,7 +166,8 @@ public final class Calibrator {
       float[][] thresholds,
       ScoreDistributions scores,
       String corpus,
-      int documents) {
+      int documents,
+      SparsityProfile.Search search) {
     var calibration =
         new SparsityProfile.Calibration(
             corpus,
@@ -173,7 +182,7 @@ public final class Calibrator {
         target.union(),
         sparsity,
         thresholds,
-        calibration.with(ScoreDistributions.rankError()),
+        calibration.with(ScoreDistributions.rankError(), search),
         target.predictors());
   }
 

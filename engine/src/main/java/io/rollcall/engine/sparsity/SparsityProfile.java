@@ -3,6 +3,7 @@ package io.rollcall.engine.sparsity;
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.model.ModelConfig;
 import java.io.Serializable;
+import java.util.List;
 import java.util.function.Function;
 
 /**
@@ -35,6 +36,7 @@ public record SparsityProfile(
    * @param training how the predictors were trained; null without
    * @param rankError how far densities may be from the wanted ones at the positions seen, with 99 %
    *     confidence: that of the sketches which thresholds were read from; null where unknown
+   * @param search how sparsities were found; null where they were asked for
    */
   public record Calibration(
       String corpus,
@@ -44,7 +46,8 @@ public record SparsityProfile(
       double[][] unionDensity,
       double[][] ownSpread,
       Training training,
-      Double rankError)
+      Double rankError,
+      Search search)
       implements Serializable {
 
     /** Of a method without a predictor. */
@@ -55,19 +58,67 @@ public record SparsityProfile(
         double[][] ownDensity,
         double[][] unionDensity,
         double[][] ownSpread) {
-      this(corpus, prompts, positions, ownDensity, unionDensity, ownSpread, null, null);
+      this(corpus, prompts, positions, ownDensity, unionDensity, ownSpread, null, null, null);
     }
 
     public Calibration with(Training training) {
       return new Calibration(
-          corpus, prompts, positions, ownDensity, unionDensity, ownSpread, training, rankError);
+          corpus,
+          prompts,
+          positions,
+          ownDensity,
+          unionDensity,
+          ownSpread,
+          training,
+          rankError,
+          search);
     }
 
-    public Calibration with(double rankError) {
+    /** The same with how thresholds were read, and found. */
+    public Calibration with(double rankError, Search search) {
       return new Calibration(
-          corpus, prompts, positions, ownDensity, unionDensity, ownSpread, training, rankError);
+          corpus,
+          prompts,
+          positions,
+          ownDensity,
+          unionDensity,
+          ownSpread,
+          training,
+          rankError,
+          search);
     }
   }
+
+  /**
+   * How a search found its sparsities.
+   *
+   * @param maxLoss rise of perplexity allowed, 0.01 for 1 %
+   * @param searched documents searched with
+   * @param heldOut documents that the profile was checked on
+   */
+  public record Search(double maxLoss, int searched, int heldOut, List<BucketSearch> buckets)
+      implements Serializable {}
+
+  /**
+   * What a search found for a batch bucket.
+   *
+   * @param batchSize sequences in each step that was measured
+   * @param sparsity [layer]
+   * @param loss rise of perplexity on the held-out documents
+   * @param bytes read there, to dense
+   * @param uniformSparsity the best of all layers alike
+   * @param uniformLoss what it costs there
+   * @param uniformBytes what it reads there, to dense
+   */
+  public record BucketSearch(
+      int batchSize,
+      double[] sparsity,
+      double loss,
+      double bytes,
+      double uniformSparsity,
+      double uniformLoss,
+      double uniformBytes)
+      implements Serializable {}
 
   /**
    * How predictors were trained, and how well they do on held-out decode positions at the wanted

@@ -4,6 +4,7 @@ import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.calibration.ScoreDistributions;
 import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.sparsity.BatchBuckets;
@@ -11,7 +12,10 @@ import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.CalibrationJob;
+import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
@@ -30,13 +34,17 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.SerializableConfiguration;
 
 /**
  * Finds a profile's thresholds over a corpus: executors sketch the scores of a part of the documents
- * each, the driver merges the sketches and reads the thresholds off them.
+ * each, the driver merges the sketches and reads the thresholds off them, for a given sparsity or for
+ * those that a search finds.
  */
 public final class CalibrateAction {
   /** Steps with a full bucket that its thresholds take at least. */
@@ -44,6 +52,13 @@ public final class CalibrateAction {
   /** Batches of a task: its last one runs out of documents. */
   private static final int BATCHES_PER_TASK = 8;
   private static final int MOST_TASKS = 1024;
+  /** Documents to search with, and as many to check on, where the corpus has them. */
+  private static final int SEARCH_DOCUMENTS = 128;
+  /** The same in batches, for the steps at the end are not full. */
+  private static final int SEARCH_BATCHES = 8;
+  private static final int HELD_OUT_SHARE = 4;
+  private static final int ENOUGH_DOCUMENTS = 64;
+  private static final int ENOUGH_BATCHES = 8;
 
   private final SparkSession spark;
   private final CalibrateRequest request;
@@ -72,8 +87,8 @@ public final class CalibrateAction {
   /**
    * Runs it and writes the profile.
    *
-   * @throws UserException for an input, model, profile or output that cannot be used, or a corpus that is
-   *     too small
+   * @throws UserException for an input, model, profile or output that cannot be used, a corpus that is
+   *     too small, or a loss that no thresholds keep within
    */
   public CalibrateResult execute() {
     long started = System.nanoTime();
@@ -97,6 +112,9 @@ public final class CalibrateAction {
     if (rows == 0) {
       throw new UserException("input '" + request.input().path() + "' has no rows");
     }
+    if (request.maxLoss() != null) {
+      return search(target, table, rows);
+    }
     CalibrationJob.Sketched sketched = sketch(target, table, rows);
     requireEnough(sketched);
     return Calibrator.profile(
@@ -106,6 +124,113 @@ public final class CalibrateAction {
         sketched.scores(),
         request.input().path(),
         sketched.documents());
+  }
+
+  private SparsityProfile search(Calibrator.Target target, PromptTable table, long rows) {
+    ProfileSearch.Corpus corpus = corpus(table);
+    Dataset<Row> heldOut =
+        spark
+            .createDataset(
+                corpus.heldOut().stream().map(PromptTable.Referenced::id).toList(),
+                Encoders.STRING())
+            .toDF(PromptTable.ID);
+    say("sketching scores");
+    CalibrationJob.Sketched sketched =
+        sketch(target, table.without(heldOut), rows - corpus.heldOut().size());
+    requireEnough(sketched);
+    return new ProfileSearch(
+            target, sketched, answered(corpus), request.decoding(), this::measure, this::say)
+        .search(request.maxLoss(), request.uniform(), request.input().path());
+  }
+
+  /** The first documents by a hash of their ids; the very first are held out. */
+  private ProfileSearch.Corpus corpus(PromptTable table) {
+    int batch = request.decoding().batchSize();
+    int wanted = Math.max(SEARCH_DOCUMENTS, SEARCH_BATCHES * batch);
+    List<PromptTable.Referenced> documents = table.referenced(2 * wanted);
+    int enough = Math.max(ENOUGH_DOCUMENTS, ENOUGH_BATCHES * batch);
+    if (documents.size() < enough) {
+      throw new UserException(
+          String.format(
+              Locale.ROOT,
+              "input '%s' is too small to search: %d documents can be used%s, and %d are enough for"
+                  + " --batch-size %d; give more documents or a smaller --batch-size",
+              request.input().path(),
+              documents.size(),
+              request.references() == null
+                  ? ""
+                  : " that have both a prompt and text in column '" + request.references() + "'",
+              enough,
+              batch));
+    }
+    int heldOut = Math.min(wanted, documents.size() / HELD_OUT_SHARE);
+    return new ProfileSearch.Corpus(
+        documents.subList(heldOut, Math.min(documents.size(), heldOut + wanted)),
+        documents.subList(0, heldOut));
+  }
+
+  /** With the model's own answers for references where there are none. */
+  private ProfileSearch.Corpus answered(ProfileSearch.Corpus corpus) {
+    if (request.references() != null) {
+      return corpus;
+    }
+    say("answering the documents, dense");
+    return new ProfileSearch.Corpus(answers(corpus.searched()), answers(corpus.heldOut()));
+  }
+
+  private List<PromptTable.Referenced> answers(List<PromptTable.Referenced> documents) {
+    Broadcast<AnswerTask.Work> work =
+        context()
+            .broadcast(
+                new AnswerTask.Work(
+                    request.model(), request.decoding(), template(), hadoop()));
+    try {
+      return context()
+          .parallelize(
+              documents.stream().map(d -> new String[] {d.id(), d.prompt()}).toList(),
+              partitions(documents.size()))
+          .mapPartitions(new AnswerTask(work))
+          .collect()
+          .stream()
+          .map(row -> new PromptTable.Referenced(row[0], row[1], row[2]))
+          .toList();
+    } catch (RuntimeException e) {
+      throw Failures.explain(e);
+    } finally {
+      work.destroy();
+    }
+  }
+
+  private Evaluation measure(
+      List<SparsityProfile> profiles,
+      Decoding decoding,
+      List<PromptTable.Referenced> documents,
+      int partitions) {
+    EvaluationTask.Work work =
+        new EvaluationTask.Work(
+            runId, request.model(), profiles, false, decoding, template(), hadoop());
+    return EvaluationTask.run(context(), work, documents, partitions).stream()
+        .map(EvaluationTask.Outcome::evaluation)
+        .reduce(Evaluation::plus)
+        .orElseThrow();
+  }
+
+  private JavaSparkContext context() {
+    return JavaSparkContext.fromSparkContext(spark.sparkContext());
+  }
+
+  private TemplateSource template() {
+    return TemplateSource.read(request.decoding().template(), configuration);
+  }
+
+  private SerializableConfiguration hadoop() {
+    return new SerializableConfiguration(configuration);
+  }
+
+  private void say(String what) {
+    if (progress != null) {
+      progress.println(what);
+    }
   }
 
   /** What the options and the profile that they name ask for. */
@@ -169,11 +294,10 @@ public final class CalibrateAction {
             target,
             references,
             request.decoding(),
-            TemplateSource.read(request.decoding().template(), configuration),
-            new SerializableConfiguration(configuration));
+            template(),
+            hadoop());
     try (AutoCloseable shown = show(rows)) {
-      return CalibrationJob.run(
-          JavaSparkContext.fromSparkContext(spark.sparkContext()), work, documents);
+      return CalibrationJob.run(context(), work, documents);
     } catch (RuntimeException e) {
       throw e;
     } catch (Exception e) {

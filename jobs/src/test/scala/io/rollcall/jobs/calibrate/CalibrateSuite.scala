@@ -3,6 +3,8 @@ package io.rollcall.jobs.calibrate
 import java.io.{ByteArrayOutputStream, PrintStream}
 import java.nio.file.{Files, Paths}
 
+import scala.jdk.CollectionConverters._
+
 import io.rollcall.engine.UserException
 import io.rollcall.engine.sparsity.{Method, SparsityProfile, UnionStrategy}
 import io.rollcall.jobs.{SparkSuite, UsageException}
@@ -99,6 +101,45 @@ class CalibrateSuite extends SparkSuite {
     write("there.json", "")
     assert(refused(request(input, path("there.json"))).contains("exists already"))
     assert(!Files.exists(Paths.get(output)))
+  }
+
+  test("a search keeps within its loss on documents held out, and its thresholds read fewer bytes") {
+    val documents = Requests.documents(64).map { case (id, text) => (id, text, text.take(12)) }
+    val input = referenced("in", documents)
+    val profile = calibrate(
+      request(
+        input, path("p.json"), references = "output", sparsity = null, maxLoss = 0.1, batchSize = 2))
+    val search = profile.calibration.search
+    assert(search.heldOut == 16 && search.searched == 48)
+    assert(profile.calibration.prompts == 48)
+    assert(search.buckets.asScala.map(_.batchSize) == Seq(1, 2))
+    for ((bucket, k) <- search.buckets.asScala.zipWithIndex) {
+      assert(bucket.loss <= 0.1 && bucket.uniformLoss <= 0.1)
+      assert(bucket.bytes < 0.95)
+      assert(math.abs(profile.sparsity()(k) - bucket.sparsity.sum / 8) < 1e-9)
+      assert(bucket.sparsity.distinct.length > 1, "layers differ")
+      for (layer <- 0 until 8)
+        assert(
+          math.abs(profile.calibration.unionDensity()(k)(layer) - 1 + bucket.sparsity()(layer)) < 0.002)
+    }
+    val read = SparsityProfile.fromJson(Files.readString(Paths.get(path("p.json"))), "p", _ => null)
+    assert(read.calibration.search.buckets.size == 2)
+    assert(read.thresholds.map(_.toSeq).toSeq == profile.thresholds.map(_.toSeq).toSeq)
+  }
+
+  test("a budget that nothing keeps within is refused with the least loss there is") {
+    val input = prompts("in", Requests.documents(64): _*)
+    val message = refused(
+      request(
+        input, path("p.json"), union = new UnionStrategy.Budget(0.05), sparsity = null, maxLoss = 0.001,
+        batchSize = 1, newTokens = 3))
+    assert(message.contains("the least that can be reached is"), message)
+    assert(!Files.exists(Paths.get(path("p.json"))))
+    val small = refused(
+      request(
+        prompts("few", Requests.documents(40): _*), path("p.json"), sparsity = null, maxLoss = 0.1,
+        batchSize = 2))
+    assert(small.contains("40 documents") && small.contains("64 are enough"), small)
   }
 
   test("the command prints what each batch bucket got") {
