@@ -8,6 +8,7 @@ import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
@@ -139,7 +140,13 @@ public final class CalibrateAction {
         sketch(target, table.without(heldOut), rows - corpus.heldOut().size());
     requireEnough(sketched);
     return new ProfileSearch(
-            target, sketched, answered(corpus), request.decoding(), this::measure, this::say)
+            target,
+            sketched,
+            answered(corpus),
+            cost(),
+            request.decoding(),
+            this::measure,
+            this::say)
         .search(request.maxLoss(), request.uniform(), request.input().path());
   }
 
@@ -246,9 +253,7 @@ public final class CalibrateAction {
             TextFile.read("profile", request.profile(), configuration),
             request.profile(),
             file -> TextFile.sibling("predictor", request.profile(), file, configuration));
-    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
-    try (ModelReader reader = ModelReader.open(files);
-        Model model = reader.finish()) {
+    try (Model model = model()) {
       given.requireModel(model.digest(), model.name());
       given.requireShape(model.config(), model.name());
     }
@@ -265,6 +270,23 @@ public final class CalibrateAction {
             : null,
         request.union() == null ? given.union() : request.union(),
         batchSize);
+  }
+
+  /** What is known of the model without its weights. */
+  private Model model() {
+    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
+    try (ModelReader reader = ModelReader.open(files)) {
+      return reader.finish();
+    }
+  }
+
+  private FeedForwardCost cost() {
+    try (Model model = model()) {
+      return new FeedForwardCost(
+          model.config().hiddenSize(),
+          model.config().intermediateSize(),
+          request.model().weights());
+    }
   }
 
   private PromptTable table() {

@@ -11,6 +11,7 @@ import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.evaluation.PlanScores;
 import io.rollcall.engine.evaluation.StepSums;
 import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.evaluate.EvaluationTask;
@@ -34,10 +35,13 @@ final class ProfileSearch {
   private static final int SENSITIVITY_BATCHES = 8;
   private static final int BATCHES_PER_TASK = 4;
   private static final int MOST_TASKS = 16;
+  /** Sequences that are decoded together where each is to run as if alone. */
+  private static final int ALONE_TOGETHER = 16;
 
   private final Calibrator.Target target;
   private final CalibrationJob.Sketched sketched;
   private final Corpus corpus;
+  private final FeedForwardCost cost;
   private final Decoding decoding;
   private final Measuring measuring;
   private final Progress progress;
@@ -62,12 +66,14 @@ final class ProfileSearch {
       Calibrator.Target target,
       CalibrationJob.Sketched sketched,
       Corpus corpus,
+      FeedForwardCost cost,
       Decoding decoding,
       Measuring measuring,
       Progress progress) {
     this.target = target;
     this.sketched = sketched;
     this.corpus = corpus;
+    this.cost = cost;
     this.decoding = decoding;
     this.measuring = measuring;
     this.progress = progress;
@@ -152,7 +158,10 @@ final class ProfileSearch {
 
   private List<Point> measure(int bucket, List<double[]> plans, Documents documents) {
     int batch = batch(bucket);
-    List<PromptTable.Referenced> on = documents(documents, batch);
+    // for one sequence shared is own, and with own a step of many is that of each
+    boolean alone = batch == 1 && target.union() instanceof UnionStrategy.Shared;
+    int slots = alone ? ALONE_TOGETHER : batch;
+    List<PromptTable.Referenced> on = documents(documents, slots);
     progress.say(
         String.format(
             Locale.ROOT, "batch %d: measuring %d plans on %d documents", batch, plans.size(), on.size()));
@@ -163,7 +172,7 @@ final class ProfileSearch {
                     new SparsityProfile(
                         sketched.modelDigest(),
                         target.method(),
-                        target.union(),
+                        alone ? new UnionStrategy.Own() : target.union(),
                         plan,
                         new float[][] {thresholds(bucket, plan)},
                         null,
@@ -171,28 +180,29 @@ final class ProfileSearch {
             .toList();
     Decoding inBatches =
         new Decoding(
-            batch,
+            slots,
             decoding.maxNewTokens(),
             decoding.context(),
             0,
             1,
             decoding.seed(),
             decoding.template());
-    int full = on.size() / (BATCHES_PER_TASK * batch);
+    int full = on.size() / (BATCHES_PER_TASK * slots);
     Evaluation evaluation =
         measuring.measure(
             profiles, inBatches, on, Math.max(1, Math.min(MOST_TASKS, full)));
-    Sums dense = Sums.of(evaluation.plans().get(0), batch);
+    Sums dense = sums(evaluation.plans().get(0), slots, alone);
     if (dense.tokens == 0) {
       throw new UserException(
           String.format(
               "no step had %d documents in flight: %d were measured and left out were %s; give more"
                   + " documents or a smaller --batch-size",
-              batch, evaluation.documents(), evaluation.leftOut()));
+              slots, evaluation.documents(), evaluation.leftOut()));
     }
     return IntStream.range(0, plans.size())
         .mapToObj(
-            i -> Sums.of(evaluation.plans().get(i + 1), batch).point(plans.get(i), dense))
+            i ->
+                sums(evaluation.plans().get(i + 1), slots, alone).point(plans.get(i), dense))
         .toList();
   }
 
@@ -210,18 +220,26 @@ final class ProfileSearch {
     };
   }
 
+  private Sums sums(PlanScores plan, int slots, boolean alone) {
+    StepSums steps = plan.steps().getOrDefault(slots, StepSums.NONE);
+    return new Sums(
+        plan.documents().stream().mapToLong(DocumentScore::tokens).sum(),
+        plan.documents().stream().mapToDouble(DocumentScore::loss).sum(),
+        plan.documents().stream().mapToDouble(DocumentScore::divergence).sum(),
+        alone
+            ? bytesAlone(steps.ownDensity())
+            : (double) steps.bytesRead() / steps.bytesDense());
+  }
+
+  /** To dense, of a sequence that loads what it calls itself. */
+  private double bytesAlone(double density) {
+    int rows = (int) Math.round(density * cost.intermediate());
+    int rank = target.predictors() == null ? 0 : target.predictors().rank();
+    return (double) cost.read(target.method(), rows, rank) / cost.dense();
+  }
+
   /** Of the positions in full steps. */
   private record Sums(long tokens, double loss, double divergence, double bytes) {
-
-    static Sums of(PlanScores plan, int batch) {
-      StepSums steps = plan.steps().getOrDefault(batch, StepSums.NONE);
-      return new Sums(
-          plan.documents().stream().mapToLong(DocumentScore::tokens).sum(),
-          plan.documents().stream().mapToDouble(DocumentScore::loss).sum(),
-          plan.documents().stream().mapToDouble(DocumentScore::divergence).sum(),
-          (double) steps.bytesRead() / steps.bytesDense());
-    }
-
     Point point(double[] sparsity, Sums dense) {
       return new Point(
           sparsity, Math.expm1((loss - dense.loss) / tokens), divergence / tokens, bytes);

@@ -83,7 +83,6 @@ final class CalibrateCommand implements Callable<Integer> {
   @Option(
       names = "--max-loss",
       paramLabel = "F",
-      defaultValue = Option.NULL_VALUE,
       description = "instead of --sparsity: rise of perplexity allowed in each batch bucket, 0.01 for"
           + " 1 %%, on documents held out")
   private Double maxLoss;

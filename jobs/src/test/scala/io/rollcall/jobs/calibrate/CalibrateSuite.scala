@@ -53,7 +53,7 @@ class CalibrateSuite extends SparkSuite {
     val profile = calibrate(request(input, path("p.json"), sparsity = 0.6))
     assert(profile.thresholds.length == 3)
     val calibration = profile.calibration
-    assert(calibration.prompts == 96 && calibration.rankError < 0.001)
+    assert(calibration.prompts == 96 && calibration.rankError < 0.002)
     for (bucket <- calibration.unionDensity; density <- bucket)
       assert(math.abs(density - 0.4) < 0.002)
     assert(calibration.ownSpread.flatten.forall(s => s > 0 && s < 0.2))
@@ -104,7 +104,7 @@ class CalibrateSuite extends SparkSuite {
   }
 
   test("a search keeps within its loss on documents held out, and its thresholds read fewer bytes") {
-    val documents = Requests.documents(64).map { case (id, text) => (id, text, text.take(12)) }
+    val documents = Requests.documents(64).map { case (id, text) => (id, text, text.take(6)) }
     val input = referenced("in", documents)
     val profile = calibrate(
       request(
