@@ -27,7 +27,7 @@ public final class SparsitySearch {
   private static final double[] GENTLER = {0.04, 0.1, 0.25, 0.55};
   private static final double[] HARSHER = {1.5, 2.3, 4, 8};
   private static final double[] WITHIN = {0.2, 0.4, 0.6, 0.8};
-  private static final double[] BACK = {1, 0.85, 0.7, 0.5, 0.3};
+  private static final double[] BACK = {1, 0.92, 0.84, 0.75, 0.65, 0.5, 0.3};
   private static final int ROUNDS = 3;
   /** Divergences whose ratio is below are not told apart. */
   private static final double FINE = 1.15;

@@ -154,7 +154,7 @@ public final class CalibrateAction {
   private ProfileSearch.Corpus corpus(PromptTable table) {
     int batch = request.decoding().batchSize();
     int wanted = Math.max(SEARCH_DOCUMENTS, SEARCH_BATCHES * batch);
-    List<PromptTable.Referenced> documents = table.referenced(2 * wanted);
+    List<PromptTable.Referenced> documents = table.referenced((1 + HELD_OUT_SHARE) * wanted);
     int enough = Math.max(ENOUGH_DOCUMENTS, ENOUGH_BATCHES * batch);
     if (documents.size() < enough) {
       throw new UserException(
