@@ -27,6 +27,12 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
     layers = List.copyOf(layers);
   }
 
+  /** Name of the file beside a profile. */
+  public static String fileBeside(String profile) {
+    String name = profile.substring(profile.lastIndexOf('/') + 1);
+    return (name.endsWith(".json") ? name.substring(0, name.length() - 5) : name) + ".safetensors";
+  }
+
   public int rank() {
     return layers.get(0).rank();
   }

@@ -1,6 +1,7 @@
 package io.rollcall.jobs.calibrate;
 
 import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.generate.Decoding;
@@ -70,7 +71,6 @@ public record CalibrateRequest(
 
   /** Name of the safetensors file that predictors get beside the profile. */
   String predictorName() {
-    String name = output.substring(output.lastIndexOf('/') + 1);
-    return (name.endsWith(".json") ? name.substring(0, name.length() - 5) : name) + ".safetensors";
+    return Predictors.fileBeside(output);
   }
 }

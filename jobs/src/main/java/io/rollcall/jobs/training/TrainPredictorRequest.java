@@ -2,6 +2,7 @@ package io.rollcall.jobs.training;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.training.TrainingOptions;
 import io.rollcall.jobs.UsageException;
@@ -76,7 +77,6 @@ public record TrainPredictorRequest(
 
   /** Name of the safetensors file that lies beside the profile. */
   String predictorName() {
-    String name = output.substring(output.lastIndexOf('/') + 1);
-    return (name.endsWith(".json") ? name.substring(0, name.length() - 5) : name) + ".safetensors";
+    return Predictors.fileBeside(output);
   }
 }
