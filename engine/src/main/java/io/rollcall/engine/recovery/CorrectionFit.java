@@ -1,0 +1,226 @@
+package io.rollcall.engine.recovery;
+
+import io.rollcall.engine.algebra.ReducedRankRegression;
+import io.rollcall.engine.sparsity.Bf16;
+import io.rollcall.engine.sparsity.Correction;
+import java.util.Arrays;
+import org.ejml.data.DMatrixRMaj;
+import org.ejml.dense.row.CommonOps_DDRM;
+
+/**
+ * Fits one layer's correction e = c + U (V x) in closed form: with inputs and errors less their mean in
+ * each bucket, U V is the least squares of a rank ({@link ReducedRankRegression}), and c = mean(e) - U V
+ * mean(x). Of several ridges and no map at all, the one stays that leaves the least error at held-out
+ * positions.
+ */
+public final class CorrectionFit {
+  /** Of the mean square of an input. */
+  private static final double[] RIDGES = {0.03, 0.1, 0.3, 1, 3};
+
+  /**
+   * Positions that a bucket's own means must outweigh: tails of a run are of small batches, and few.
+   */
+  private static final double PRIOR_POSITIONS = 64;
+
+  private final CorrectionStatistics statistics;
+  private final ErrorMoments moments;
+  private final int d;
+  private final double[][] meanInputs;
+  private final double[][] meanErrors;
+
+  /**
+   * @param remaining fraction of the held-out positions' squared error that is left; of the training
+   *     positions' where none are held out
+   */
+  public record Fitted(Correction correction, double remaining) {}
+
+  private CorrectionFit(CorrectionStatistics statistics) {
+    this.statistics = statistics;
+    moments = statistics.training();
+    d = moments.hidden();
+    meanInputs = means(moments::inputs);
+    meanErrors = means(moments::errors);
+  }
+
+  /**
+   * @param rank most directions of the map; 0 for means alone
+   * @throws IllegalArgumentException without a position
+   */
+  public static Fitted fit(CorrectionStatistics statistics, int rank) {
+    if (statistics.training().count() == 0) {
+      throw new IllegalArgumentException("no positions to fit a correction to");
+    }
+    return new CorrectionFit(statistics).fit(rank);
+  }
+
+  private Fitted fit(int rank) {
+    Fitted best = judged(new Correction(0, bf16(meanErrors), new short[0], new short[0]));
+    if (rank == 0) {
+      return best;
+    }
+    DMatrixRMaj covariance = centred(moments.gram(), meanInputs);
+    DMatrixRMaj cross = centred(moments.cross(), meanErrors);
+    DMatrixRMaj response = new DMatrixRMaj(d, d);
+    CommonOps_DDRM.multTransB(cross, cross, response);
+    double meanSquare = CommonOps_DDRM.trace(covariance) / d;
+    for (double ridge : RIDGES) {
+      DMatrixRMaj ridged = covariance.copy();
+      for (int i = 0; i < d; i++) {
+        ridged.add(i, i, ridge * meanSquare + 1e-12);
+      }
+      double[][] down = ReducedRankRegression.directions(ridged, response, rank);
+      Fitted fitted = judged(mapped(down, cross));
+      if (fitted.remaining < best.remaining) {
+        best = fitted;
+      }
+    }
+    return best;
+  }
+
+  private interface Sums {
+    double[] of(int bucket);
+  }
+
+  /** By bucket, drawn to the mean of all where positions are few. */
+  private double[][] means(Sums sums) {
+    double[] all = new double[d];
+    for (int k = 0; k < moments.buckets(); k++) {
+      for (int i = 0; i < d; i++) {
+        all[i] += sums.of(k)[i] / moments.count();
+      }
+    }
+    double[][] means = new double[moments.buckets()][d];
+    for (int k = 0; k < means.length; k++) {
+      double weight = moments.count(k) + PRIOR_POSITIONS;
+      for (int i = 0; i < d; i++) {
+        means[k][i] = (sums.of(k)[i] + PRIOR_POSITIONS * all[i]) / weight;
+      }
+    }
+    return means;
+  }
+
+  /** Mean over positions of (x - mean(x)) (z - mean(z))^T, from the sums of x z^T. */
+  private DMatrixRMaj centred(double[] products, double[][] means) {
+    DMatrixRMaj centred = new DMatrixRMaj(d, d);
+    double n = moments.count();
+    for (int i = 0; i < d * d; i++) {
+      centred.data[i] = products[i] / n;
+    }
+    boolean square = means == meanInputs;
+    for (int k = 0; k < means.length; k++) {
+      double[] x = moments.inputs(k);
+      double[] z = square ? x : moments.errors(k);
+      double count = moments.count(k);
+      for (int i = 0; i < d; i++) {
+        double a = meanInputs[k][i];
+        for (int j = 0; j < d; j++) {
+          double b = means[k][j];
+          centred.data[i * d + j] -= (x[i] * b + a * z[j] - count * a * b) / n;
+        }
+      }
+    }
+    return centred;
+  }
+
+  /** The correction whose map looks at these directions: U = G^T V^T. */
+  private Correction mapped(double[][] down, DMatrixRMaj cross) {
+    int rank = down.length;
+    short[] v = new short[rank * d];
+    short[] u = new short[d * rank];
+    double[][] bias = new double[meanErrors.length][];
+    Arrays.setAll(bias, k -> meanErrors[k].clone());
+    double[] column = new double[d];
+    for (int r = 0; r < rank; r++) {
+      Arrays.fill(column, 0);
+      for (int i = 0; i < d; i++) {
+        for (int j = 0; j < d; j++) {
+          column[j] += down[r][i] * cross.data[i * d + j];
+        }
+      }
+      for (int i = 0; i < d; i++) {
+        v[r * d + i] = Bf16.round((float) down[r][i]);
+        u[i * rank + r] = Bf16.round((float) column[i]);
+      }
+      for (int k = 0; k < bias.length; k++) {
+        double seen = 0;
+        for (int i = 0; i < d; i++) {
+          seen += down[r][i] * meanInputs[k][i];
+        }
+        for (int i = 0; i < d; i++) {
+          bias[k][i] -= seen * column[i];
+        }
+      }
+    }
+    return new Correction(rank, bf16(bias), v, u);
+  }
+
+  private static short[][] bf16(double[][] values) {
+    short[][] bits = new short[values.length][];
+    for (int k = 0; k < bits.length; k++) {
+      bits[k] = new short[values[k].length];
+      for (int i = 0; i < bits[k].length; i++) {
+        bits[k][i] = Bf16.round((float) values[k][i]);
+      }
+    }
+    return bits;
+  }
+
+  private Fitted judged(Correction correction) {
+    ErrorMoments judges =
+        statistics.heldOut().count() > 0 ? statistics.heldOut() : statistics.training();
+    double before = 0;
+    double after = 0;
+    DMatrixRMaj rest = null; // X^T (E - C)
+    if (correction.rank() > 0) {
+      rest = new DMatrixRMaj(d, d, true, judges.cross().clone());
+    }
+    for (int k = 0; k < judges.buckets(); k++) {
+      float[] c = correction.bias(k);
+      double[] errors = judges.errors(k);
+      double[] inputs = judges.inputs(k);
+      before += judges.squares(k);
+      after += judges.squares(k);
+      for (int i = 0; i < d; i++) {
+        after += c[i] * (judges.count(k) * (double) c[i] - 2 * errors[i]);
+      }
+      if (rest != null) {
+        for (int i = 0; i < d; i++) {
+          for (int j = 0; j < d; j++) {
+            rest.data[i * d + j] -= inputs[i] * c[j];
+          }
+        }
+      }
+    }
+    if (rest != null) {
+      after += mapped(correction, judges, rest);
+    }
+    return new Fitted(correction, before == 0 ? 1 : after / before);
+  }
+
+  /** What the map adds to the squared error: |U V x|^2 - 2 (e - c) . U V x, summed. */
+  private double mapped(Correction correction, ErrorMoments judges, DMatrixRMaj rest) {
+    int r = correction.rank();
+    DMatrixRMaj v = matrix(r, d, correction.down());
+    DMatrixRMaj u = matrix(d, r, correction.up());
+    DMatrixRMaj gram = DMatrixRMaj.wrap(d, d, judges.gram());
+    DMatrixRMaj wide = new DMatrixRMaj(r, d);
+    DMatrixRMaj seen = new DMatrixRMaj(r, r); // V X^T X V^T
+    DMatrixRMaj lengths = new DMatrixRMaj(r, r); // U^T U
+    CommonOps_DDRM.mult(v, gram, wide);
+    CommonOps_DDRM.multTransB(wide, v, seen);
+    CommonOps_DDRM.multTransA(u, u, lengths);
+    CommonOps_DDRM.mult(v, rest, wide);
+    DMatrixRMaj agreement = new DMatrixRMaj(r, r); // V X^T (E - C) U
+    CommonOps_DDRM.mult(wide, u, agreement);
+    CommonOps_DDRM.elementMult(seen, lengths);
+    return CommonOps_DDRM.elementSum(seen) - 2 * CommonOps_DDRM.trace(agreement);
+  }
+
+  private static DMatrixRMaj matrix(int rows, int columns, short[] bits) {
+    DMatrixRMaj matrix = new DMatrixRMaj(rows, columns);
+    for (int i = 0; i < bits.length; i++) {
+      matrix.data[i] = Bf16.value(bits[i]);
+    }
+    return matrix;
+  }
+}
