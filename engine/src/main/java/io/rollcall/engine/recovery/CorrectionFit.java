@@ -9,13 +9,16 @@ import org.ejml.dense.row.CommonOps_DDRM;
 
 /**
  * Fits one layer's correction e = c + U (V x) in closed form: with inputs and errors less their mean in
- * each bucket, U V is the least squares of a rank ({@link ReducedRankRegression}), and c = mean(e) - U V
- * mean(x). Of several ridges and no map at all, the one stays that leaves the least error at held-out
- * positions.
+ * each bucket, V are the directions of the best map of a rank ({@link ReducedRankRegression}), U is the
+ * ridge regression of e on V x, and c = mean(e) - U V mean(x). Of several ridges and no map at all, the
+ * one stays that leaves the least error at held-out positions.
  */
 public final class CorrectionFit {
-  /** Of the mean square of an input. */
-  private static final double[] RIDGES = {0.03, 0.1, 0.3, 1, 3};
+  /** Of the mean square of an input, that directions are found with: one eigenproblem for all ridges. */
+  private static final double DIRECTIONS_RIDGE = 0.1;
+
+  /** Likewise, of U. */
+  private static final double[] RIDGES = {0, 0.03, 0.1, 0.3, 1, 3, 10};
 
   /**
    * Positions that a bucket's own means must outweigh: tails of a run are of small batches, and few.
@@ -60,21 +63,34 @@ public final class CorrectionFit {
     }
     DMatrixRMaj covariance = centred(moments.gram(), meanInputs);
     DMatrixRMaj cross = centred(moments.cross(), meanErrors);
-    DMatrixRMaj response = new DMatrixRMaj(d, d);
-    CommonOps_DDRM.multTransB(cross, cross, response);
-    double meanSquare = CommonOps_DDRM.trace(covariance) / d;
+    double meanSquare = CommonOps_DDRM.trace(covariance) / d + 1e-12;
+    DMatrixRMaj down = directions(covariance, cross, DIRECTIONS_RIDGE * meanSquare, rank);
+    DMatrixRMaj seen = product(product(down, covariance), transposed(down));
+    DMatrixRMaj lengths = product(down, transposed(down));
+    DMatrixRMaj answered = product(down, cross);
     for (double ridge : RIDGES) {
-      DMatrixRMaj ridged = covariance.copy();
-      for (int i = 0; i < d; i++) {
-        ridged.add(i, i, ridge * meanSquare + 1e-12);
-      }
-      double[][] down = ReducedRankRegression.directions(ridged, response, rank);
-      Fitted fitted = judged(mapped(down, cross));
-      if (fitted.remaining < best.remaining) {
-        best = fitted;
+      DMatrixRMaj system = new DMatrixRMaj(rank, rank);
+      DMatrixRMaj up = new DMatrixRMaj(rank, d); // U^T
+      CommonOps_DDRM.add(seen, ridge * meanSquare, lengths, system);
+      if (CommonOps_DDRM.solve(system, answered, up)) {
+        Fitted fitted = judged(mapped(down, up));
+        if (fitted.remaining < best.remaining) {
+          best = fitted;
+        }
       }
     }
     return best;
+  }
+
+  /** V [r x d]. */
+  private DMatrixRMaj directions(
+      DMatrixRMaj covariance, DMatrixRMaj cross, double ridge, int rank) {
+    DMatrixRMaj ridged = covariance.copy();
+    for (int i = 0; i < d; i++) {
+      ridged.add(i, i, ridge);
+    }
+    DMatrixRMaj response = product(cross, transposed(cross));
+    return new DMatrixRMaj(ReducedRankRegression.directions(ridged, response, rank));
   }
 
   private interface Sums {
@@ -122,45 +138,27 @@ public final class CorrectionFit {
     return centred;
   }
 
-  /** The correction whose map looks at these directions: U = G^T V^T. */
-  private Correction mapped(double[][] down, DMatrixRMaj cross) {
-    int rank = down.length;
-    short[] v = new short[rank * d];
-    short[] u = new short[d * rank];
+  /** The correction of a map U V. */
+  private Correction mapped(DMatrixRMaj down, DMatrixRMaj upTransposed) {
     double[][] bias = new double[meanErrors.length][];
-    Arrays.setAll(bias, k -> meanErrors[k].clone());
-    double[] column = new double[d];
-    for (int r = 0; r < rank; r++) {
-      Arrays.fill(column, 0);
-      for (int i = 0; i < d; i++) {
-        for (int j = 0; j < d; j++) {
-          column[j] += down[r][i] * cross.data[i * d + j];
-        }
-      }
-      for (int i = 0; i < d; i++) {
-        v[r * d + i] = Bf16.round((float) down[r][i]);
-        u[i * rank + r] = Bf16.round((float) column[i]);
-      }
-      for (int k = 0; k < bias.length; k++) {
-        double seen = 0;
-        for (int i = 0; i < d; i++) {
-          seen += down[r][i] * meanInputs[k][i];
-        }
-        for (int i = 0; i < d; i++) {
-          bias[k][i] -= seen * column[i];
-        }
-      }
+    for (int k = 0; k < bias.length; k++) {
+      DMatrixRMaj mean = DMatrixRMaj.wrap(d, 1, meanInputs[k]);
+      DMatrixRMaj mapped = product(transposed(upTransposed), product(down, mean));
+      CommonOps_DDRM.subtract(DMatrixRMaj.wrap(d, 1, meanErrors[k]), mapped, mapped);
+      bias[k] = mapped.data;
     }
-    return new Correction(rank, bf16(bias), v, u);
+    return new Correction(
+        down.numRows, bf16(bias), bf16(down.data), bf16(transposed(upTransposed).data));
   }
 
   private static short[][] bf16(double[][] values) {
-    short[][] bits = new short[values.length][];
-    for (int k = 0; k < bits.length; k++) {
-      bits[k] = new short[values[k].length];
-      for (int i = 0; i < bits[k].length; i++) {
-        bits[k][i] = Bf16.round((float) values[k][i]);
-      }
+    return Arrays.stream(values).map(CorrectionFit::bf16).toArray(short[][]::new);
+  }
+
+  private static short[] bf16(double[] values) {
+    short[] bits = new short[values.length];
+    for (int i = 0; i < bits.length; i++) {
+      bits[i] = Bf16.round((float) values[i]);
     }
     return bits;
   }
@@ -203,17 +201,20 @@ public final class CorrectionFit {
     DMatrixRMaj v = matrix(r, d, correction.down());
     DMatrixRMaj u = matrix(d, r, correction.up());
     DMatrixRMaj gram = DMatrixRMaj.wrap(d, d, judges.gram());
-    DMatrixRMaj wide = new DMatrixRMaj(r, d);
-    DMatrixRMaj seen = new DMatrixRMaj(r, r); // V X^T X V^T
-    DMatrixRMaj lengths = new DMatrixRMaj(r, r); // U^T U
-    CommonOps_DDRM.mult(v, gram, wide);
-    CommonOps_DDRM.multTransB(wide, v, seen);
-    CommonOps_DDRM.multTransA(u, u, lengths);
-    CommonOps_DDRM.mult(v, rest, wide);
-    DMatrixRMaj agreement = new DMatrixRMaj(r, r); // V X^T (E - C) U
-    CommonOps_DDRM.mult(wide, u, agreement);
-    CommonOps_DDRM.elementMult(seen, lengths);
+    DMatrixRMaj seen = product(product(v, gram), transposed(v)); // V X^T X V^T
+    CommonOps_DDRM.elementMult(seen, product(transposed(u), u));
+    DMatrixRMaj agreement = product(product(v, rest), u); // V X^T (E - C) U
     return CommonOps_DDRM.elementSum(seen) - 2 * CommonOps_DDRM.trace(agreement);
+  }
+
+  private static DMatrixRMaj product(DMatrixRMaj a, DMatrixRMaj b) {
+    DMatrixRMaj product = new DMatrixRMaj(a.numRows, b.numCols);
+    CommonOps_DDRM.mult(a, b, product);
+    return product;
+  }
+
+  private static DMatrixRMaj transposed(DMatrixRMaj a) {
+    return CommonOps_DDRM.transpose(a, null);
   }
 
   private static DMatrixRMaj matrix(int rows, int columns, short[] bits) {
