@@ -102,14 +102,14 @@ public final class CorrectionFit {
     double[] all = new double[d];
     for (int k = 0; k < moments.buckets(); k++) {
       for (int i = 0; i < d; i++) {
-        all[i] += sums.of(k)[i] / moments.count();
+        all[i] += sums.of(k)[i] / moments.weight();
       }
     }
     double[][] means = new double[moments.buckets()][d];
+    double prior = PRIOR_POSITIONS * moments.weight() / moments.count();
     for (int k = 0; k < means.length; k++) {
-      double weight = moments.count(k) + PRIOR_POSITIONS;
       for (int i = 0; i < d; i++) {
-        means[k][i] = (sums.of(k)[i] + PRIOR_POSITIONS * all[i]) / weight;
+        means[k][i] = (sums.of(k)[i] + prior * all[i]) / (moments.weight(k) + prior);
       }
     }
     return means;
@@ -118,7 +118,7 @@ public final class CorrectionFit {
   /** Mean over positions of (x - mean(x)) (z - mean(z))^T, from the sums of x z^T. */
   private DMatrixRMaj centred(double[] products, double[][] means) {
     DMatrixRMaj centred = new DMatrixRMaj(d, d);
-    double n = moments.count();
+    double n = moments.weight();
     for (int i = 0; i < d * d; i++) {
       centred.data[i] = products[i] / n;
     }
@@ -126,12 +126,12 @@ public final class CorrectionFit {
     for (int k = 0; k < means.length; k++) {
       double[] x = moments.inputs(k);
       double[] z = square ? x : moments.errors(k);
-      double count = moments.count(k);
+      double weight = moments.weight(k);
       for (int i = 0; i < d; i++) {
         double a = meanInputs[k][i];
         for (int j = 0; j < d; j++) {
           double b = means[k][j];
-          centred.data[i * d + j] -= (x[i] * b + a * z[j] - count * a * b) / n;
+          centred.data[i * d + j] -= (x[i] * b + a * z[j] - weight * a * b) / n;
         }
       }
     }
@@ -179,7 +179,7 @@ public final class CorrectionFit {
       before += judges.squares(k);
       after += judges.squares(k);
       for (int i = 0; i < d; i++) {
-        after += c[i] * (judges.count(k) * (double) c[i] - 2 * errors[i]);
+        after += c[i] * (judges.weight(k) * (double) c[i] - 2 * errors[i]);
       }
       if (rest != null) {
         for (int i = 0; i < d; i++) {

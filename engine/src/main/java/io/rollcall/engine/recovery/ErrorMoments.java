@@ -1,16 +1,18 @@
 package io.rollcall.engine.recovery;
 
 import java.io.Serializable;
+import java.util.Arrays;
 
 /**
- * Sums over decode positions of a layer's inputs x and errors e [d]: all that least squares of e on x
- * needs of them. Those of several tasks add up.
+ * Weighted sums over decode positions of a layer's inputs x and errors e [d]: all that least squares of
+ * e on x needs of them. Those of several tasks add up.
  */
 public final class ErrorMoments implements Serializable {
   private final int hidden;
   /** By batch bucket. */
   private final long[] count;
 
+  private final double[] weights;
   private final double[] squares;
   private final double[][] inputs;
   private final double[][] errors;
@@ -26,6 +28,7 @@ public final class ErrorMoments implements Serializable {
   public ErrorMoments(int hidden, int buckets, boolean products) {
     this.hidden = hidden;
     count = new long[buckets];
+    weights = new double[buckets];
     squares = new double[buckets];
     inputs = new double[buckets][hidden];
     errors = new double[buckets][hidden];
@@ -37,6 +40,7 @@ public final class ErrorMoments implements Serializable {
   public ErrorMoments plus(ErrorMoments others) {
     for (int k = 0; k < count.length; k++) {
       count[k] += others.count[k];
+      weights[k] += others.weights[k];
       squares[k] += others.squares[k];
       add(inputs[k], others.inputs[k]);
       add(errors[k], others.errors[k]);
@@ -49,17 +53,18 @@ public final class ErrorMoments implements Serializable {
   }
 
   /** Adds one position, but for the products. */
-  void add(int bucket, float[] x, float[] e, int offset) {
+  void add(int bucket, double weight, float[] x, float[] e, int offset) {
     count[bucket]++;
+    weights[bucket] += weight;
     for (int i = 0; i < hidden; i++) {
-      float error = e[offset + i];
-      inputs[bucket][i] += x[offset + i];
-      errors[bucket][i] += error;
-      squares[bucket] += (double) error * error;
+      double error = e[offset + i];
+      inputs[bucket][i] += weight * x[offset + i];
+      errors[bucket][i] += weight * error;
+      squares[bucket] += weight * error * error;
     }
   }
 
-  /** Adds products of some positions, X^T X and X^T E. */
+  /** Adds weighted products of some positions, X^T X and X^T E. */
   void addProducts(float[] inputProducts, float[] errorProducts) {
     for (int i = 0; i < gram.length; i++) {
       gram[i] += inputProducts[i];
@@ -92,11 +97,17 @@ public final class ErrorMoments implements Serializable {
 
   /** Positions of all buckets. */
   public long count() {
-    long sum = 0;
-    for (long positions : count) {
-      sum += positions;
-    }
-    return sum;
+    return Arrays.stream(count).sum();
+  }
+
+  /** Sum of the weights of a bucket. */
+  double weight(int bucket) {
+    return weights[bucket];
+  }
+
+  /** Sum of all weights. */
+  double weight() {
+    return Arrays.stream(weights).sum();
   }
 
   /** Sum of |e|^2. */

@@ -33,6 +33,7 @@ final class ErrorSampler implements PositionListener {
     final CorrectionStatistics statistics;
     final float[] inputs;
     final float[] errors;
+    final double[] weights;
     final MomentBuffer training;
     final MomentBuffer heldOut;
 
@@ -40,6 +41,7 @@ final class ErrorSampler implements PositionListener {
       this.statistics = statistics;
       inputs = new float[batchSize * hidden];
       errors = new float[batchSize * hidden];
+      weights = new double[batchSize];
       training = new MomentBuffer(statistics.training(), products);
       heldOut = new MomentBuffer(statistics.heldOut(), products);
     }
@@ -88,7 +90,20 @@ final class ErrorSampler implements PositionListener {
       float exact = first ? stream[i] - layer.residual()[i] : to.errors[i];
       to.errors[i] = exact - layer.output()[i];
     }
+    for (int b = 0; b < layer.batch(); b++) {
+      to.weights[b] = weight(layer, to.errors, b * hidden);
+    }
     row = 0;
+  }
+
+  /** One over the mean square of the stream as it should be. */
+  private double weight(ObservedLayer layer, float[] errors, int offset) {
+    double squares = 0;
+    for (int i = offset; i < offset + hidden; i++) {
+      double exact = (double) layer.residual()[i] + layer.output()[i] + errors[i];
+      squares += exact * exact;
+    }
+    return hidden / Math.max(squares, 1e-20);
   }
 
   @Override
@@ -103,7 +118,7 @@ final class ErrorSampler implements PositionListener {
     boolean heldOut = document.index() % HELD_OUT == HELD_OUT - 1;
     for (Layer layer : sampled) {
       (heldOut ? layer.heldOut : layer.training)
-          .add(bucket, layer.inputs, layer.errors, row * hidden);
+          .add(bucket, layer.weights[row], layer.inputs, layer.errors, row * hidden);
     }
     row++;
   }

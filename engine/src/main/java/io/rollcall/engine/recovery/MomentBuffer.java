@@ -23,11 +23,14 @@ final class MomentBuffer {
   }
 
   /** Adds the position at an offset of x and e. */
-  void add(int bucket, float[] x, float[] e, int offset) {
-    moments.add(bucket, x, e, offset);
+  void add(int bucket, double weight, float[] x, float[] e, int offset) {
+    moments.add(bucket, weight, x, e, offset);
     if (moments.hasProducts()) {
-      System.arraycopy(x, offset, inputs, rows * hidden, hidden);
-      System.arraycopy(e, offset, errors, rows * hidden, hidden);
+      float scale = (float) Math.sqrt(weight);
+      for (int i = 0; i < hidden; i++) {
+        inputs[rows * hidden + i] = scale * x[offset + i];
+        errors[rows * hidden + i] = scale * e[offset + i];
+      }
       if (++rows == ROWS) {
         flush();
       }

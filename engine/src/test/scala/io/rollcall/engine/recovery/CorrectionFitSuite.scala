@@ -12,7 +12,7 @@ import io.rollcall.kernels.cpu.CpuKernels
 class CorrectionFitSuite extends AnyFunSuite {
   private val d = 12
 
-  private case class Position(bucket: Int, x: Array[Float], e: Array[Float])
+  private case class Position(bucket: Int, x: Array[Float], e: Array[Float], weight: Double = 1)
 
   /** Errors of a hidden map of rank 2 and a mean for each bucket, with noise. */
   private def positions(seed: Int, n: Int, noise: Double, buckets: Int = 2): Seq[Position] = {
@@ -36,7 +36,7 @@ class CorrectionFitSuite extends AnyFunSuite {
     try {
       val all = new ErrorMoments(d, buckets, true)
       val buffer = new MomentBuffer(all, new Products(CpuKernels.create(pool)))
-      of.foreach(p => buffer.add(p.bucket, p.x, p.e, 0))
+      of.foreach(p => buffer.add(p.bucket, p.weight, p.x, p.e, 0))
       buffer.flush()
       all
     } finally pool.close()
