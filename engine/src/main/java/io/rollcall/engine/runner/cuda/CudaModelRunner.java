@@ -10,7 +10,6 @@ import io.rollcall.engine.runner.TokenBatch;
 import io.rollcall.engine.sampling.RandomStream;
 import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.SparsityPlan;
-import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.statistics.SparsityCounters;
 import io.rollcall.kernels.cuda.CudaDevice;
 import io.rollcall.kernels.cuda.DecodeFeedForward;
@@ -90,7 +89,6 @@ public final class CudaModelRunner implements ModelRunner {
           "batch size " + options.slots() + " is above " + StepState.MAX_BATCH
               + ", the most sequences of a step on a device; lower --batch-size");
     }
-    requireUncorrected(plan.profile());
     Allocations held = new Allocations(model.context());
     try {
       return new CudaModelRunner(model, plan, options, observation, held);
@@ -103,16 +101,6 @@ public final class CudaModelRunner implements ModelRunner {
     } catch (RuntimeException e) {
       held.close();
       throw e;
-    }
-  }
-
-  /** @throws UserException when the profile has corrections, which a device does not apply */
-  static void requireUncorrected(SparsityProfile profile) {
-    if (profile.corrections() != null) {
-      throw new UserException(
-          "the profile has corrections ('" + profile.corrections().file()
-              + "'), which --backend cuda cannot apply; use --backend cpu, or the profile that they"
-              + " were fitted for");
     }
   }
 

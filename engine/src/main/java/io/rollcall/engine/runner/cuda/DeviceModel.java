@@ -145,7 +145,6 @@ public final class DeviceModel implements LoadedModel {
 
   @Override
   public Crossover crossover(SparsityProfile profile, int batchSize, int workers) {
-    CudaModelRunner.requireUncorrected(profile);
     return profile.method().sparse()
         ? DeviceCrossover.measure(this, profile, batchSize)
         : Crossover.never();
