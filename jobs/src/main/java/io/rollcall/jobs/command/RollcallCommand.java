@@ -25,6 +25,7 @@ import picocli.CommandLine.Spec;
       DemoCommand.class,
       GenerateCommand.class,
       TrainPredictorCommand.class,
+      RecoverCommand.class,
       EvaluateCommand.class,
       BenchCommand.class
     },

@@ -73,10 +73,4 @@ public record TrainPredictorRequest(
         epochs,
         decoding.seed());
   }
-
-  /** Name of the safetensors file that lies beside the profile. */
-  String predictorName() {
-    String name = output.substring(output.lastIndexOf('/') + 1);
-    return (name.endsWith(".json") ? name.substring(0, name.length() - 5) : name) + ".safetensors";
-  }
 }

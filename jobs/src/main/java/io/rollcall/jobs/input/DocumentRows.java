@@ -1,7 +1,6 @@
-package io.rollcall.jobs.training;
+package io.rollcall.jobs.input;
 
 import io.rollcall.engine.calibration.DecodePositions.Document;
-import io.rollcall.jobs.input.PromptTable;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Iterator;
@@ -10,10 +9,14 @@ import java.util.Random;
 import org.apache.spark.sql.Row;
 
 /** The documents of a partition, in an order of the seed's own: a task may not get to the last. */
-final class DocumentRows {
+public final class DocumentRows {
   private DocumentRows() {}
 
-  static List<Document> read(Iterator<Row> rows, boolean references, long seed) {
+  /**
+   * @param references whether the one kept column has what the prompts should be answered with
+   * @param seed of the order
+   */
+  public static List<Document> read(Iterator<Row> rows, boolean references, long seed) {
     List<Document> documents = new ArrayList<>();
     while (rows.hasNext()) {
       Row row = rows.next();
