@@ -1,7 +1,7 @@
 package io.rollcall.engine.bench;
 
 import io.rollcall.engine.UserException;
-import io.rollcall.engine.calibration.ScoreCollector;
+import io.rollcall.engine.calibration.ScoreSketches;
 import io.rollcall.engine.runner.DecodeSequence;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.runner.ModelRunner;
@@ -89,9 +89,9 @@ public final class Benchmark {
   private SparsityProfile calibrate(
       Method method, UnionStrategy union, double sparsity, int batch) {
     var config = model.config();
-    var collector =
-        new ScoreCollector(union, new double[] {sparsity}, batch, config.layers(), config.intermediateSize());
-    try (var runner = model.observed(method, collector, options(batch))) {
+    var sketches =
+        new ScoreSketches(union, batch, config.layers(), config.intermediateSize());
+    try (var runner = model.observed(method, sketches, options(batch))) {
       reserve(runner, batch);
       prefill(runner, batch);
       for (int step = 0; step < Math.max(4, CALIBRATION_STEPS / batch); step++) {
@@ -99,7 +99,12 @@ public final class Benchmark {
       }
     }
     return new SparsityProfile(
-        model.digest(), method, union, collector.sparsity(), collector.thresholds(), null);
+        model.digest(),
+        method,
+        union,
+        new double[] {sparsity},
+        sketches.distributions().thresholds(sparsity),
+        null);
   }
 
   private BenchmarkResult measure(SparsityPlan plan, double sparsity, int batch) {

@@ -9,7 +9,9 @@ import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.text.PromptTemplate;
+import java.io.Serializable;
 import java.util.Arrays;
+import java.util.Iterator;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.slf4j.Logger;
@@ -22,7 +24,29 @@ public final class Calibrator {
   private Calibrator() {}
 
   /**
-   * One pass over the sample's greedy dense generations; thresholds are {@link ScoreCollector}'s.
+   * What thresholds are wanted for.
+   *
+   * @param predictors of a method that predicts; null for others
+   * @param batchSize buckets up to it get thresholds
+   */
+  public record Target(Method method, Predictors predictors, UnionStrategy union, int batchSize)
+      implements Serializable {
+
+    /** @throws UserException for dense, or a method that predicts without its predictors */
+    public Target {
+      if (!method.sparse()) {
+        throw new UserException("method dense takes no sparsity");
+      }
+      if (method.needsPredictor() && predictors == null) {
+        throw new UserException(
+            "method " + method + " needs a profile with a predictor; give --profile, or use "
+                + method.oracle() + " or m-countdown");
+      }
+    }
+  }
+
+  /**
+   * One pass over the sample's greedy dense generations.
    *
    * @param sparsity in (0, 1), by batch bucket; the last serves every larger one
    * @param batchSize buckets up to it get thresholds
@@ -41,103 +65,141 @@ public final class Calibrator {
       List<String> sample,
       String corpus,
       int workers) {
-    requireSparsity(method, sparsity);
-    if (method.needsPredictor()) {
-      throw new UserException(
-          "method " + method + " needs a profile with a predictor; give --profile, or use "
-              + method.oracle() + " or m-countdown");
-    }
+    requireSparsity(sparsity);
+    Target target = new Target(method, null, union, batchSize);
     var options = GenerationOptions.greedy(batchSize, maxNewTokens, model.config().context());
-    List<Document> documents =
+    Iterator<Document> documents =
         IntStream.range(0, sample.size())
             .mapToObj(i -> new Document(Integer.toString(i), sample.get(i), null))
-            .toList();
-    return calibrate(
-        model,
-        new Target(method, null, union, sparsity, batchSize),
-        new DecodePositions(model, null, template, options, workers),
-        documents,
-        corpus);
+            .iterator();
+    ScoreDistributions scores =
+        scores(
+            model,
+            target,
+            new DecodePositions(model, null, template, options, workers),
+            documents,
+            false,
+            0);
+    return profile(model.digest(), target, sparsity, scores, corpus, sample.size());
   }
 
   /**
-   * What thresholds are wanted for.
+   * The scores at documents' decode positions.
    *
-   * @param predictors of a method that predicts; null for others
-   * @param sparsity in (0, 1), by batch bucket; the last serves every larger one
-   * @param batchSize buckets up to it get thresholds
+   * @param references whether to follow the documents' references, else the model's own answers
+   * @param seed of the sketches
+   * @throws UserException when the backend cannot show predictors' logits
    */
-  public record Target(
-      Method method, Predictors predictors, UnionStrategy union, double[] sparsity, int batchSize) {}
-
-  /**
-   * The same over documents that may have references: all or none.
-   *
-   * @throws UserException when no document has a decode step, or the backend cannot show predictors'
-   *     logits
-   */
-  public static SparsityProfile calibrate(
+  public static ScoreDistributions scores(
       LoadedModel model,
       Target target,
       DecodePositions positions,
-      List<Document> sample,
-      String corpus) {
+      Iterator<Document> documents,
+      boolean references,
+      long seed) {
     Method method = target.method();
-    requireSparsity(method, target.sparsity());
     var config = model.config();
-    ScoreCollector collector =
-        new ScoreCollector(
+    ScoreSketches sketches =
+        new ScoreSketches(
             target.union(),
-            target.sparsity(),
             target.batchSize(),
             config.layers(),
             config.intermediateSize(),
-            method.needsPredictor());
-    if (sample.stream().anyMatch(document -> document.reference() != null)) {
-      positions.references(sample.iterator(), method, target.predictors(), collector);
+            method.needsPredictor(),
+            seed);
+    if (references) {
+      positions.references(documents, method, target.predictors(), sketches);
     } else {
-      positions.continuations(sample.iterator(), method, target.predictors(), collector);
+      positions.continuations(documents, method, target.predictors(), sketches);
     }
-    if (collector.positions() == 0) {
-      throw new UserException(
-          "none of the " + sample.size() + " prompts of " + corpus + " reached a decode step, so no"
-              + " threshold can be found for --sparsity; give --profile, or --method dense");
-    }
-    float[][] thresholds = collector.thresholds();
+    return sketches.distributions();
+  }
+
+  /**
+   * The profile with the same sparsity in all layers.
+   *
+   * @param sparsity in (0, 1), by batch bucket; the last serves every larger one
+   * @param corpus what to call the documents
+   * @param documents how many the scores are of
+   * @throws UserException when there is no position
+   */
+  public static SparsityProfile profile(
+      String modelDigest,
+      Target target,
+      double[] sparsity,
+      ScoreDistributions scores,
+      String corpus,
+      int documents) {
+    requireSparsity(sparsity);
+    requirePositions(scores, corpus, documents);
+    double[] byBucket = new double[scores.buckets()];
+    Arrays.setAll(byBucket, k -> sparsity[Math.min(k, sparsity.length - 1)]);
+    LOG.info(
+        "thresholds of {} at sparsity {} for union {} from {} decode positions of {}",
+        target.method(),
+        Arrays.toString(byBucket),
+        target.union(),
+        scores.positions(),
+        corpus);
+    return profile(
+        modelDigest,
+        target,
+        byBucket,
+        scores.thresholds(byBucket),
+        scores,
+        corpus,
+        documents,
+        null);
+  }
+
+  /**
+   * The profile of given thresholds.
+   *
+   * @param sparsity mean over layers, by batch bucket
+   * @param thresholds [bucket][layer]
+   * @param search how the sparsities were found; null where they were asked for
+   */
+  public static SparsityProfile profile(
+      String modelDigest,
+      Target target,
+      double[] sparsity,
+      float[][] thresholds,
+      ScoreDistributions scores,
+      String corpus,
+      int documents,
+      SparsityProfile.Search search) {
     var calibration =
         new SparsityProfile.Calibration(
             corpus,
-            sample.size(),
-            collector.positions(),
-            collector.ownDensity(thresholds),
-            collector.unionDensity(thresholds),
-            collector.ownSpread(thresholds));
-    LOG.info(
-        "thresholds of {} at sparsity {} for union {} from {} decode positions of {}",
-        method,
-        Arrays.toString(target.sparsity()),
-        target.union(),
-        collector.positions(),
-        corpus);
+            documents,
+            scores.positions(),
+            scores.ownDensity(thresholds),
+            scores.unionDensity(thresholds),
+            scores.ownSpread(thresholds));
     return new SparsityProfile(
-        model.digest(),
-        method,
+        modelDigest,
+        target.method(),
         target.union(),
-        collector.sparsity(),
+        sparsity,
         thresholds,
-        calibration,
+        calibration.with(ScoreDistributions.rankError(), search),
         target.predictors());
   }
 
-  private static void requireSparsity(Method method, double[] sparsity) {
+  private static void requirePositions(ScoreDistributions scores, String corpus, int documents) {
+    if (scores.positions() == 0) {
+      throw new UserException(
+          "none of the " + documents + " prompts of " + corpus + " reached a decode step, so no"
+              + " threshold can be found for --sparsity; give --profile, or --method dense");
+    }
+  }
+
+  private static void requireSparsity(double[] sparsity) {
     for (double s : sparsity) {
       if (!(s > 0 && s < 1)) {
         throw new UserException(
             "sparsity " + s + " is outside (0, 1); it is the fraction of neurons dropped");
       }
-    }
-    if (!method.sparse()) {
-      throw new UserException("method dense takes no sparsity");
     }
   }
 }

@@ -25,10 +25,10 @@ import java.util.TreeMap;
  */
 public final class Evaluator {
   /** Most plans beside dense that share its prefill on the CPU. */
-  private static final int SIDE_BY_SIDE = 4;
+  private static final int SIDE_BY_SIDE = 16;
 
-  /** Bytes of keys and values that these may take; two runners there are at any size. */
-  private static final long CACHE_BYTES = 256L << 20;
+  /** Share of the heap that their keys and values may take; two runners there are at any size. */
+  private static final double CACHE_SHARE = 0.125;
 
   private final LoadedModel model;
   private final ModelFiles files;
@@ -78,18 +78,9 @@ public final class Evaluator {
    * @throws UserException when a plan is another model's
    */
   public Evaluation evaluate(List<SparsityPlan> plans, List<Document> documents) {
-    Map<String, Long> leftOut = new TreeMap<>();
-    List<Document> texts = new ArrayList<>();
-    List<ReferencedDocument> tokens = new ArrayList<>();
-    ReferenceReader reader = new ReferenceReader(model.model(), files, template);
-    for (Document document : documents) {
-      ReferencedDocument read = read(reader, document, leftOut);
-      if (read != null) {
-        texts.add(document);
-        tokens.add(read);
-      }
-    }
-    List<PlanScores> forced = forced(plans, tokens);
+    Readable readable = readable(documents);
+    List<Document> texts = readable.texts();
+    List<PlanScores> forced = forced(plans, readable.tokens());
     SparsityPlan dense = SparsityPlan.dense(model.digest());
     Answers reference = answers(dense, texts);
     List<PlanScores> scores = new ArrayList<>();
@@ -98,7 +89,30 @@ public final class Evaluator {
       Answers answers = answers(plans.get(i), texts);
       scores.add(answered(forced.get(i + 1), texts, answers, reference));
     }
-    return new Evaluation(scores, leftOut);
+    return new Evaluation(scores, readable.leftOut());
+  }
+
+  /** The same without the plans' own answers: how well each foresees the references alone. */
+  public Evaluation references(List<SparsityPlan> plans, List<Document> documents) {
+    Readable readable = readable(documents);
+    return new Evaluation(forced(plans, readable.tokens()), readable.leftOut());
+  }
+
+  /** Documents that fit, as text and as tokens, and why the others do not. */
+  private record Readable(
+      List<Document> texts, List<ReferencedDocument> tokens, Map<String, Long> leftOut) {}
+
+  private Readable readable(List<Document> documents) {
+    Readable readable = new Readable(new ArrayList<>(), new ArrayList<>(), new TreeMap<>());
+    ReferenceReader reader = new ReferenceReader(model.model(), files, template);
+    for (Document document : documents) {
+      ReferencedDocument read = read(reader, document, readable.leftOut());
+      if (read != null) {
+        readable.texts().add(document);
+        readable.tokens().add(read);
+      }
+    }
+    return readable;
   }
 
   /** What computed, once something has. */
@@ -154,7 +168,7 @@ public final class Evaluator {
         2L * config.layers() * options.batchSize() * positions
             * config.kvHeads() * config.headSize() * Float.BYTES;
     return model.backend() == Backend.CPU
-        ? (int) Math.max(1, Math.min(SIDE_BY_SIDE, CACHE_BYTES / cache - 1))
+        ? (int) Math.max(1, Math.min(SIDE_BY_SIDE, CACHE_SHARE * Runtime.getRuntime().maxMemory() / cache - 1))
         : 1;
   }
 
@@ -170,6 +184,7 @@ public final class Evaluator {
     try (TeacherForcedRunner runner =
         TeacherForcedRunner.of(
             model, plans, options.batchSize(), longest(documents), workers)) {
+      device = runner.device();
       runner.run(
           documents.iterator(),
           (document, position, next, batch, logits, offset) -> {

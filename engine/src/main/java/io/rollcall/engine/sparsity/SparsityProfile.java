@@ -5,6 +5,7 @@ import io.rollcall.engine.checkpoint.TensorFile;
 import io.rollcall.engine.model.ModelConfig;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
@@ -38,6 +39,9 @@ public record SparsityProfile(
    * @param ownSpread [bucket][layer] standard deviation of the own density between prompts; null where
    *     unknown
    * @param training how the predictors were trained; null without
+   * @param rankError how far densities may be from the wanted ones at the positions seen, with 99 %
+   *     confidence: that of the sketches which thresholds were read from; null where unknown
+   * @param search how sparsities were found; null where they were asked for
    */
   public record Calibration(
       String corpus,
@@ -46,7 +50,9 @@ public record SparsityProfile(
       double[][] ownDensity,
       double[][] unionDensity,
       double[][] ownSpread,
-      Training training)
+      Training training,
+      Double rankError,
+      Search search)
       implements Serializable {
 
     /** Of a method without a predictor. */
@@ -57,9 +63,67 @@ public record SparsityProfile(
         double[][] ownDensity,
         double[][] unionDensity,
         double[][] ownSpread) {
-      this(corpus, prompts, positions, ownDensity, unionDensity, ownSpread, null);
+      this(corpus, prompts, positions, ownDensity, unionDensity, ownSpread, null, null, null);
+    }
+
+    public Calibration with(Training training) {
+      return new Calibration(
+          corpus,
+          prompts,
+          positions,
+          ownDensity,
+          unionDensity,
+          ownSpread,
+          training,
+          rankError,
+          search);
+    }
+
+    /** The same with how thresholds were read, and found. */
+    public Calibration with(double rankError, Search search) {
+      return new Calibration(
+          corpus,
+          prompts,
+          positions,
+          ownDensity,
+          unionDensity,
+          ownSpread,
+          training,
+          rankError,
+          search);
     }
   }
+
+  /**
+   * How a search found its sparsities.
+   *
+   * @param maxLoss rise of perplexity allowed, 0.01 for 1 %
+   * @param searched documents searched with
+   * @param heldOut documents that the profile was checked on
+   */
+  public record Search(double maxLoss, int searched, int heldOut, List<BucketSearch> buckets)
+      implements Serializable {}
+
+  /**
+   * What a search found for a batch bucket.
+   *
+   * @param batchSize sequences in each step that was measured
+   * @param sparsity [layer]
+   * @param loss rise of perplexity on the held-out documents
+   * @param bytes read there, to dense
+   * @param uniformSparsity the best of all layers alike
+   * @param uniformLoss what it costs there
+   * @param uniformBytes what it reads there, to dense
+   */
+  public record BucketSearch(
+      int batchSize,
+      double[] sparsity,
+      double loss,
+      double bytes,
+      double uniformSparsity,
+      double uniformLoss,
+      double uniformBytes)
+      implements Serializable {}
 
   /**
    * How predictors were trained, and how well they do on held-out decode positions at the wanted
@@ -126,22 +190,8 @@ public record SparsityProfile(
 
   /** The same with an account of the predictors' training. */
   public SparsityProfile with(Training training) {
-    Calibration c = calibration;
     return new SparsityProfile(
-        modelDigest,
-        method,
-        union,
-        sparsity,
-        thresholds,
-        new Calibration(
-            c.corpus,
-            c.prompts,
-            c.positions,
-            c.ownDensity,
-            c.unionDensity,
-            c.ownSpread,
-            training),
-        predictors,
+        modelDigest, method, union, sparsity, thresholds, calibration.with(training), predictors,
         corrections);
   }
 

@@ -1,9 +1,9 @@
 package io.rollcall.engine.training;
 
 import io.rollcall.engine.algebra.Products;
-import io.rollcall.engine.calibration.ScoreHistogram;
 import io.rollcall.engine.sparsity.Bf16;
 import io.rollcall.engine.sparsity.Predictor;
+import io.rollcall.engine.sparsity.Quantiles;
 import io.rollcall.kernels.WeightMatrix;
 import io.rollcall.kernels.WorkerPool;
 import io.rollcall.kernels.cpu.CpuKernels;
@@ -213,17 +213,16 @@ public final class PredictorTrainer implements AutoCloseable {
     float[] all = new float[Math.multiplyExact(n, f)];
     byte[] ratios = new byte[all.length];
     int[] order = order(n);
-    ScoreHistogram histogram = new ScoreHistogram();
     for (int from = 0; from < n; from += BATCH) {
       int size = Math.min(BATCH, n - from);
       batch.read(samples, order, from, size);
       products.rowsByRows(batch.x, size, a, reduced);
       products.rowsByRows(reduced, size, b, logits);
-      histogram.add(logits, size * f);
       System.arraycopy(logits, 0, all, from * f, size * f);
       System.arraycopy(batch.ratios, 0, ratios, from * f, size * f);
     }
-    return quality(all, ratios, histogram.quantile(options.sparsity()));
+    float threshold = Quantiles.quantile(all.clone(), all.length, options.sparsity());
+    return quality(all, ratios, threshold);
   }
 
   private static PredictorQuality quality(float[] logits, byte[] ratios, float threshold) {

@@ -11,9 +11,8 @@ import org.scalatest.BeforeAndAfterAll
 import org.scalatest.funsuite.AnyFunSuite
 import org.tukaani.xz.XZInputStream
 
-import io.rollcall.engine.calibration.ScoreCollector
 import io.rollcall.engine.checkpoint.ModelFiles
-import io.rollcall.engine.runner.{CpuModel, CpuModelRunner, RunnerOptions}
+import io.rollcall.engine.runner.{CpuModel, CpuModelRunner, RunnerOptions, ScoreObserver}
 import io.rollcall.engine.sparsity._
 import io.rollcall.kernels.WeightType
 
@@ -64,22 +63,40 @@ class EvaluationAgreementSuite extends AnyFunSuite with BeforeAndAfterAll {
     entry.findAllMatchIn(log).map(m => m.group(1) -> m.group(2).toDouble).toMap
   }
 
-  /** Thresholds at the decode positions of the validation references, as evaluate.py calibrates. */
+  /** Means over positions of each position's quantile, [sparsity][layer]. */
+  private final class Means extends ScoreObserver {
+    private val sums = sparsities.map(_ => new Array[Double](model.config.layers))
+    private var positions = 0
+
+    override def observe(
+        layer: Int, bucket: Int, scores: Array[Float], batch: Int, scale: Array[Float]): Unit = {
+      val width = model.config.intermediateSize
+      positions += (if (layer == 0) batch else 0)
+      for (row <- 0 until batch) {
+        val values = Array.tabulate(width)(i =>
+          math.abs(scores(row * width + i)) * (if (scale == null) 1 else scale(i)))
+        for ((s, sum) <- sparsities.zip(sums)) sum(layer) += Quantiles.quantile(values, width, s)
+      }
+    }
+
+    def thresholds: Seq[Array[Float]] = sums.map(_.map(sum => (sum / positions).toFloat))
+  }
+
+  /**
+   * Thresholds at the decode positions of the validation references, as evaluate.py calibrates: means
+   * of the positions' quantiles.
+   */
   private def profiles(valid: Seq[ReferencedDocument], context: Int): Map[String, SparsityProfile] =
     (for ((name, method) <- methods) yield {
-      val own = new UnionStrategy.Own
-      val collectors = sparsities.map(s =>
-        new ScoreCollector(own, Array(s), 1, model.config.layers, model.config.intermediateSize))
-      val runner = model.observed(
-        method,
-        (layer, bucket, scores, batch, scale) => collectors.foreach(_.observe(layer, bucket, scores, batch, scale)),
-        RunnerOptions.greedy(8, context, 1))
+      val means = new Means
+      val runner = model.observed(method, means, RunnerOptions.greedy(8, context, 1))
       val forced = new TeacherForcedRunner(model, 8, context, Seq(runner).asJava)
       try forced.run(valid.iterator.asJava, (_, _, _, _, _, _) => ())
       finally forced.close()
-      for ((collector, s) <- collectors.zip(sparsities))
+      for ((thresholds, s) <- means.thresholds.zip(sparsities))
         yield s"$name-thr-$s" ->
-          new SparsityProfile(model.digest, method, own, Array(s), collector.thresholds, null)
+          new SparsityProfile(
+            model.digest, method, new UnionStrategy.Own, Array(s), Array(thresholds), null)
     }).flatten.toMap
 
   test("references get the perplexities that PyTorch measured, ideal and by threshold") {

@@ -63,13 +63,14 @@ class RecoveryQualitySuite extends AnyFunSuite with BeforeAndAfterAll {
       val file: Path = Paths.get(sys.env("ROLLCALL_PROFILES")).resolve(s"$method-$sparsity.json")
       SparsityProfile.fromJson(
         Files.readString(file), file.toString, name => Files.readAllBytes(file.resolveSibling(name)))
-    } else
-      Calibrator.calibrate(
-        model,
-        new Calibrator.Target(method, null, new UnionStrategy.Shared, Array(sparsity), batchSize),
-        new DecodePositions(model, files, model.template, GenerationOptions.greedy(8, 100, 1024), 1),
-        sample.take(64).asJava,
-        "valid")
+    } else {
+      val target = new Calibrator.Target(method, null, new UnionStrategy.Shared, batchSize)
+      val positions =
+        new DecodePositions(model, files, model.template, GenerationOptions.greedy(8, 100, 1024), 1)
+      val documents = sample.take(64)
+      val scores = Calibrator.scores(model, target, positions, documents.iterator.asJava, true, 1)
+      Calibrator.profile(model.digest, target, Array(sparsity), scores, "valid", documents.size)
+    }
 
   /** Corrections of several ranks; those that take one pass share it. */
   private def corrected(

@@ -7,7 +7,7 @@ import org.scalatest.funsuite.AnyFunSuite
 
 import io.rollcall.engine.{RandomModels, UserException}
 import io.rollcall.engine.algebra.Products
-import io.rollcall.engine.calibration.{Calibrator, DecodePositions, ScoreCollector}
+import io.rollcall.engine.calibration.{Calibrator, DecodePositions, ScoreSketches}
 import io.rollcall.engine.runner.{DecodeSequence, RunnerOptions, ScoreObserver, TokenBatch}
 import io.rollcall.engine.sampling.RandomStream
 import io.rollcall.engine.sparsity._
@@ -174,12 +174,12 @@ class PredictorTrainerSuite extends AnyFunSuite {
             counters)
       finally runner.close()
     }
-    def oracle(seed: Int): ScoreCollector = {
-      val collector = new ScoreCollector(new UnionStrategy.Own, Array(0.7), 4, 1, config.intermediateSize)
+    def oracle(seed: Int): ScoreSketches = {
+      val collector = new ScoreSketches(new UnionStrategy.Own, 4, 1, config.intermediateSize)
       decode(Method.D_COUNTDOWN_ORACLE, null, collector, seed)
       collector
     }
-    val thresholds = oracle(1).thresholds()(0)
+    val thresholds = oracle(1).distributions.thresholds(0.7)(0)
     def gathered(seeds: Range): LayerSamples = {
       val collector = new SampleCollector(thresholds, 5000, config.hiddenSize, config.intermediateSize)
       seeds.foreach(decode(Method.D_COUNTDOWN_ORACLE, null, collector, _))
@@ -194,13 +194,13 @@ class PredictorTrainerSuite extends AnyFunSuite {
 
     val stored = Predictors.read(
       "p.safetensors", new Predictors("p.safetensors", Seq(trained.predictor).asJava).write(), "p")
-    val logits = new ScoreCollector(
-      new UnionStrategy.Shared, Array(0.7), 4, 1, config.intermediateSize, true)
+    val logits = new ScoreSketches(
+      new UnionStrategy.Shared, 4, 1, config.intermediateSize, true, 0)
     decode(Method.D_COUNTDOWN, stored, logits, 20)
     decode(Method.D_COUNTDOWN, stored, logits, 21)
-    val found = logits.thresholds
+    val found = logits.distributions.thresholds(0.7)
     assert(found.map(_(0)).toSeq == found.map(_(0)).sorted.toSeq, "rising with the batch")
-    assert(math.abs(logits.ownDensity(found)(0)(0) - 0.3) < 0.01)
-    for (k <- found.indices) assert(math.abs(logits.unionDensity(found)(k)(0) - 0.3) < 0.02, k)
+    assert(math.abs(logits.distributions.ownDensity(found)(0)(0) - 0.3) < 0.01)
+    for (k <- found.indices) assert(math.abs(logits.distributions.unionDensity(found)(k)(0) - 0.3) < 0.02, k)
   }
 }

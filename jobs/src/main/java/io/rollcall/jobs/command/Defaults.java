@@ -6,7 +6,10 @@ import picocli.CommandLine.IDefaultValueProvider;
 import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.OptionSpec;
 
-/** Takes an option's default from conf/reference.conf, {@code rollcall.OPTION}. */
+/**
+ * Takes an option's default from conf/reference.conf, {@code rollcall.COMMAND.OPTION} or else {@code
+ * rollcall.OPTION}.
+ */
 final class Defaults implements IDefaultValueProvider {
   private final Config config =
       ConfigFactory.defaultOverrides()
@@ -19,7 +22,9 @@ final class Defaults implements IDefaultValueProvider {
     if (!(argument instanceof OptionSpec option) || argument.defaultValue() != null) {
       return null;
     }
-    String path = "rollcall." + option.longestName().replaceFirst("^--", "");
+    String name = option.longestName().replaceFirst("^--", "");
+    String ofCommand = "rollcall." + option.command().name() + "." + name;
+    String path = config.hasPath(ofCommand) ? ofCommand : "rollcall." + name;
     return config.hasPath(path) ? config.getString(path) : null;
   }
 }

@@ -24,6 +24,7 @@ import picocli.CommandLine.Spec;
     subcommands = {
       DemoCommand.class,
       GenerateCommand.class,
+      CalibrateCommand.class,
       TrainPredictorCommand.class,
       RecoverCommand.class,
       EvaluateCommand.class,

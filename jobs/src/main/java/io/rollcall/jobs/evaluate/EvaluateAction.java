@@ -1,6 +1,7 @@
 package io.rollcall.jobs.evaluate;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.evaluation.Bootstrap;
 import io.rollcall.engine.evaluation.Evaluation;
@@ -8,7 +9,7 @@ import io.rollcall.engine.evaluation.PlanScores;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.jobs.generate.CalibrationTask;
+import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.SparsityPlanner;
 import io.rollcall.jobs.generate.SparsityRequest;
@@ -27,7 +28,6 @@ import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.SerializableConfiguration;
 
@@ -194,18 +194,20 @@ public final class EvaluateAction {
     SparsityPlanner.Calibration calibration =
         (method, union, sparsity) -> {
           say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
-          return new CalibrationTask(
+          return CalibrationJob.sample(
+              JavaSparkContext.fromSparkContext(spark.sparkContext()),
+              new CalibrationJob.Work(
+                  UUID.randomUUID().toString(),
                   request.model(),
-                  method,
-                  union,
-                  sparsity,
+                  new Calibrator.Target(method, null, union, request.decoding().batchSize()),
+                  false,
                   request.decoding(),
                   template,
-                  heldOut.stream().map(PromptTable.Referenced::prompt).toList(),
-                  configuration)
-              .run(
-                  spark.sparkContext(),
-                  heldOut.size() + " held-out documents of " + request.input().path());
+                  new SerializableConfiguration(configuration)),
+              CalibrationJob.unanswered(
+                  heldOut.stream().map(PromptTable.Referenced::prompt).toList()),
+              sparsity,
+              heldOut.size() + " held-out documents of " + request.input().path());
         };
     List<Candidate> candidates = new ArrayList<>();
     candidates.add(new Candidate(null, SparsityProfile.dense(model.digest())));
@@ -249,26 +251,21 @@ public final class EvaluateAction {
         String.format(
             "evaluating dense and %d profiles on %,d documents in %d tasks",
             candidates.size() - 1, documents.size(), partitions));
-    JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     String runId = UUID.randomUUID().toString();
-    Broadcast<EvaluationTask.Work> work =
-        context.broadcast(
-            new EvaluationTask.Work(
-                runId,
-                request.model(),
-                candidates.stream().skip(1).map(Candidate::profile).toList(),
-                request.decoding(),
-                template,
-                new SerializableConfiguration(configuration)));
+    EvaluationTask.Work work =
+        new EvaluationTask.Work(
+            runId,
+            request.model(),
+            candidates.stream().skip(1).map(Candidate::profile).toList(),
+            true,
+            request.decoding(),
+            template,
+            new SerializableConfiguration(configuration));
     try (AutoCloseable shown = show(runId, documents.size())) {
-      return context
-          .parallelize(parts(documents, partitions), partitions)
-          .map(new EvaluationTask(work))
-          .collect();
+      return EvaluationTask.run(
+          JavaSparkContext.fromSparkContext(spark.sparkContext()), work, documents, partitions);
     } catch (Exception e) {
       throw Failures.explain(e);
-    } finally {
-      work.destroy();
     }
   }
 
@@ -276,19 +273,6 @@ public final class EvaluateAction {
     return progress == null
         ? () -> {}
         : new ProgressPrinter(runId, documents, progress, terminal, Duration.ofSeconds(10));
-  }
-
-  private static List<EvaluationTask.Part> parts(
-      List<PromptTable.Referenced> documents, int partitions) {
-    long n = documents.size();
-    return IntStream.range(0, partitions)
-        .mapToObj(
-            p -> {
-              int from = (int) (n * p / partitions);
-              int to = (int) (n * (p + 1) / partitions);
-              return new EvaluationTask.Part(from, new ArrayList<>(documents.subList(from, to)));
-            })
-        .toList();
   }
 
   private int partitions(int documents) {

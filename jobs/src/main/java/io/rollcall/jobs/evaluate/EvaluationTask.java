@@ -9,6 +9,7 @@ import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskFaults;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.Device;
@@ -20,26 +21,30 @@ import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.util.SerializableConfiguration;
 
 /** Evaluates a part of the documents with the model of its process. */
-final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTask.Outcome> {
+public final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTask.Outcome> {
 
   /**
    * What every task needs.
    *
    * @param runId that progress is reported for
    * @param profiles sparse ones
+   * @param answers whether they answer the prompts themselves too
    */
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
-  record Work(
+  public record Work(
       String runId,
       ModelSource model,
       List<SparsityProfile> profiles,
+      boolean answers,
       Decoding decoding,
       TemplateSource template,
       SerializableConfiguration configuration)
@@ -51,16 +56,47 @@ final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTa
    * @param first index of the first
    */
   @DefaultSerializer(JavaSerializer.class)
-  record Part(int first, List<PromptTable.Referenced> documents) implements Serializable {}
+  public record Part(int first, List<PromptTable.Referenced> documents) implements Serializable {}
 
   /** @param device what the task computed on */
   @DefaultSerializer(JavaSerializer.class)
-  record Outcome(Evaluation evaluation, String device) implements Serializable {}
+  public record Outcome(Evaluation evaluation, String device) implements Serializable {}
 
   private final Broadcast<Work> broadcast;
 
-  EvaluationTask(Broadcast<Work> broadcast) {
+  private EvaluationTask(Broadcast<Work> broadcast) {
     this.broadcast = broadcast;
+  }
+
+  /** Evaluates documents, split evenly over tasks in their order. */
+  public static List<Outcome> run(
+      JavaSparkContext context,
+      Work work,
+      List<PromptTable.Referenced> documents,
+      int partitions) {
+    Broadcast<Work> sent = context.broadcast(work);
+    try {
+      return context
+          .parallelize(parts(documents, partitions), partitions)
+          .map(new EvaluationTask(sent))
+          .collect();
+    } catch (RuntimeException e) {
+      throw Failures.explain(e);
+    } finally {
+      sent.destroy();
+    }
+  }
+
+  private static List<Part> parts(List<PromptTable.Referenced> documents, int partitions) {
+    long n = documents.size();
+    return IntStream.range(0, partitions)
+        .mapToObj(
+            p -> {
+              int from = (int) (n * p / partitions);
+              int to = (int) (n * (p + 1) / partitions);
+              return new Part(from, new ArrayList<>(documents.subList(from, to)));
+            })
+        .toList();
   }
 
   @Override
@@ -89,7 +125,7 @@ final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTa
             work.template().of(model.model(), lease.files()),
             work.decoding().options(model.config()),
             task.cpus(),
-            new Reports(work.runId(), task, 2L * (plans.size() + 1)));
+            new Reports(work.runId(), task, (work.answers() ? 2L : 1L) * (plans.size() + 1)));
     List<PromptTable.Referenced> rows = part.documents();
     List<Evaluator.Document> documents = new ArrayList<>();
     for (int i = 0; i < rows.size(); i++) {
@@ -97,7 +133,10 @@ final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTa
       documents.add(
           new Evaluator.Document(part.first() + i, row.id(), row.prompt(), row.reference()));
     }
-    Evaluation evaluation = evaluator.evaluate(plans, documents);
+    Evaluation evaluation =
+        work.answers()
+            ? evaluator.evaluate(plans, documents)
+            : evaluator.references(plans, documents);
     return new Outcome(evaluation, Device.describe(lease.place(), evaluator.device()));
   }
 

@@ -1,6 +1,7 @@
 package io.rollcall.jobs.generate;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.generation.PhaseTimes;
 import io.rollcall.engine.model.Model;
@@ -24,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.UUID;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
@@ -167,16 +169,19 @@ public final class GenerateAction {
       UnionStrategy union,
       double sparsity) {
     List<String> sample = table.sample(CALIBRATION_PROMPTS);
-    return new CalibrationTask(
+    return CalibrationJob.sample(
+        JavaSparkContext.fromSparkContext(spark.sparkContext()),
+        new CalibrationJob.Work(
+            UUID.randomUUID().toString(),
             request.model(),
-            method,
-            union,
-            sparsity,
+            new Calibrator.Target(method, null, union, request.decoding().batchSize()),
+            false,
             request.decoding(),
             template,
-            sample,
-            configuration)
-        .run(spark.sparkContext(), request.input().path());
+            new SerializableConfiguration(configuration)),
+        CalibrationJob.unanswered(sample),
+        sparsity,
+        request.input().path());
   }
 
   private GenerateResult run(

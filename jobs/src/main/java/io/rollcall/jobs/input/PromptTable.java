@@ -115,14 +115,20 @@ public final class PromptTable {
    * of {@link #sample}. All of them come to the driver.
    */
   public List<Referenced> referenced() {
-    Column reference = col(KEPT).getField(kept.get(0).name());
+    return referenced(Integer.MAX_VALUE);
+  }
+
+  /** The first of them. Without kept columns references are null, and all prompts count. */
+  public List<Referenced> referenced(int most) {
+    Column answerable = col(ERROR).isNull().and(trim(col(PROMPT)).notEqual(""));
+    Column reference =
+        kept.isEmpty()
+            ? lit(null).cast(DataTypes.StringType)
+            : col(KEPT).getField(kept.get(0).name());
     return prompts(1)
-        .filter(
-            col(ERROR)
-                .isNull()
-                .and(trim(col(PROMPT)).notEqual(""))
-                .and(trim(reference).notEqual("")))
+        .filter(kept.isEmpty() ? answerable : answerable.and(trim(reference).notEqual("")))
         .orderBy(xxhash64(col(ID)), col(ID))
+        .limit(most)
         .select(col(ID), col(PROMPT), reference)
         .collectAsList()
         .stream()

@@ -1,6 +1,8 @@
 package io.rollcall.jobs.training;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.Calibrator;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelConfig;
@@ -12,6 +14,7 @@ import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.training.LayerSamples;
 import io.rollcall.engine.training.PredictorQuality;
 import io.rollcall.engine.training.TrainingOptions;
+import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
@@ -122,7 +125,7 @@ public final class TrainPredictorAction {
         HoldOut holdOut = new HoldOut(partitions);
         List<String[]> sample = sample(documents, holdOut);
         describe("thresholds of " + request.method().oracle());
-        SparsityProfile oracle = oracle(gathering, select(sample, holdOut, false));
+        SparsityProfile oracle = oracle(select(sample, holdOut, false));
         JavaPairRDD<Integer, Tuple2<Integer, byte[]>> gathered =
             JavaPairRDD.fromJavaRDD(
                 documents.mapPartitionsWithIndex(
@@ -134,7 +137,7 @@ public final class TrainPredictorAction {
           layers = train(gathered, options, holdOut, model.config());
           describe("thresholds of " + request.method());
           profile =
-              predicted(gathering, layers, select(sample, holdOut, true))
+              predicted(layers, select(sample, holdOut, true))
                   .with(account(options, counts, layers));
         } finally {
           gathered.unpersist(false);
@@ -227,12 +230,24 @@ public final class TrainPredictorAction {
   }
 
   /** The oracle's own thresholds: which neurons one sequence would call. */
-  private SparsityProfile oracle(Broadcast<Gathering> gathering, List<String[]> sample) {
-    return ThresholdTask.run(
+  private SparsityProfile oracle(List<String[]> sample) {
+    return thresholds(
+        new Calibrator.Target(request.method().oracle(), null, new UnionStrategy.Own(), 1), sample);
+  }
+
+  private SparsityProfile thresholds(Calibrator.Target target, List<String[]> sample) {
+    return CalibrationJob.sample(
         context(),
-        gathering,
-        new ThresholdTask.Wanted(
-            request.method().oracle(), null, new UnionStrategy.Own(), request.sparsity(), 1, sample),
+        new CalibrationJob.Work(
+            runId,
+            request.model(),
+            target,
+            request.references() != null,
+            request.decoding(),
+            TemplateSource.read(request.decoding().template(), configuration),
+            new SerializableConfiguration(configuration)),
+        sample.stream().map(d -> new Document(d[1], d[2], d[3])).toList(),
+        request.sparsity(),
         request.input().path());
   }
 
@@ -326,23 +341,15 @@ public final class TrainPredictorAction {
                 .toList());
   }
 
-  private SparsityProfile predicted(
-      Broadcast<Gathering> gathering, List<TrainedLayer> layers, List<String[]> sample) {
+  private SparsityProfile predicted(List<TrainedLayer> layers, List<String[]> sample) {
     Predictors predictors =
         new Predictors(
             files.tensorsName(),
             layers.stream().map(layer -> layer.trained().predictor()).toList());
-    return ThresholdTask.run(
-        context(),
-        gathering,
-        new ThresholdTask.Wanted(
-            request.method(),
-            predictors,
-            request.union(),
-            request.sparsity(),
-            request.decoding().batchSize(),
-            sample),
-        request.input().path());
+    return thresholds(
+        new Calibrator.Target(
+            request.method(), predictors, request.union(), request.decoding().batchSize()),
+        sample);
   }
 
   private static SparsityProfile.Training account(

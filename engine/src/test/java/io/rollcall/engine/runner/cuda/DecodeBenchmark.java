@@ -1,6 +1,6 @@
 package io.rollcall.engine.runner.cuda;
 
-import io.rollcall.engine.calibration.ScoreCollector;
+import io.rollcall.engine.calibration.ScoreSketches;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.runner.DecodeSequence;
 import io.rollcall.engine.runner.ModelRunner;
@@ -191,17 +191,22 @@ public final class DecodeBenchmark {
 
   private SparsityProfile calibrate(DeviceModel model, int batch, double sparsity) {
     UnionStrategy union = new UnionStrategy.Shared();
-    var collector =
-        new ScoreCollector(
-            union, new double[] {sparsity}, batch, config.layers(), config.intermediateSize());
-    try (ModelRunner runner = model.observed(Method.M_COUNTDOWN, collector, options(batch))) {
+    var sketches =
+        new ScoreSketches(
+            union, batch, config.layers(), config.intermediateSize());
+    try (ModelRunner runner = model.observed(Method.M_COUNTDOWN, sketches, options(batch))) {
       fillCache(runner, batch);
       for (int step = 0; step < Math.max(2, 16 / batch); step++) {
         runner.decode(step(batch, step), counters(model, batch));
       }
     }
     return new SparsityProfile(
-        model.digest(), Method.M_COUNTDOWN, union, collector.sparsity(), collector.thresholds(), null);
+        model.digest(),
+        Method.M_COUNTDOWN,
+        union,
+        new double[] {sparsity},
+        sketches.distributions().thresholds(sparsity),
+        null);
   }
 
   private SparsityCounters counters(DeviceModel model, int batch) {

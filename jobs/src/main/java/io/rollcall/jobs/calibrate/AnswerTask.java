@@ -1,0 +1,79 @@
+package io.rollcall.jobs.calibrate;
+
+import com.esotericsoftware.kryo.DefaultSerializer;
+import com.esotericsoftware.kryo.serializers.JavaSerializer;
+import io.rollcall.engine.generation.Generation;
+import io.rollcall.engine.generation.Generator;
+import io.rollcall.engine.generation.Prompt;
+import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.TaskFaults;
+import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ModelSource;
+import io.rollcall.jobs.runtime.TemplateSource;
+import java.io.Serializable;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.function.FlatMapFunction;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.util.SerializableConfiguration;
+
+/** Lets the model answer documents itself, dense: {id, prompt} to {id, prompt, answer}. */
+final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> {
+
+  /** What every task needs. */
+  @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
+  record Work(
+      ModelSource model,
+      Decoding decoding,
+      TemplateSource template,
+      SerializableConfiguration configuration)
+      implements Serializable {}
+
+  private final Broadcast<Work> broadcast;
+
+  AnswerTask(Broadcast<Work> broadcast) {
+    this.broadcast = broadcast;
+  }
+
+  /** Documents without an answer are left out. */
+  @Override
+  public Iterator<String[]> call(Iterator<String[]> rows) {
+    return TaskFaults.rethrown(() -> answers(rows, broadcast.value(), TaskContext.get()));
+  }
+
+  private static Iterator<String[]> answers(
+      Iterator<String[]> rows, Work work, TaskContext task) {
+    ModelRegistry.Lease lease =
+        ModelRegistry.process().acquire(work.model(), task, work.configuration().value());
+    LoadedModel model = lease.model();
+    Map<String, String> prompts = new LinkedHashMap<>();
+    rows.forEachRemaining(row -> prompts.put(row[0], row[1]));
+    Stream<Prompt> asked =
+        prompts.entrySet().stream().map(row -> new Prompt(row.getKey(), row.getValue()));
+    Map<String, String> answers = new HashMap<>();
+    try (Generator generator =
+        new Generator(
+            model,
+            SparsityPlan.dense(model.digest()),
+            work.template().of(model.model(), lease.files()),
+            work.decoding().options(model.config()),
+            task.cpus(),
+            asked.iterator())) {
+      while (generator.hasNext()) {
+        task.killTaskIfInterrupted();
+        Generation generation = generator.next();
+        answers.put(generation.id(), generation.output());
+      }
+    }
+    return prompts.entrySet().stream()
+        .filter(row -> !answers.get(row.getKey()).isBlank())
+        .map(row -> new String[] {row.getKey(), row.getValue(), answers.get(row.getKey())})
+        .iterator();
+  }
+}

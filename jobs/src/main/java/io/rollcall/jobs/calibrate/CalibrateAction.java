@@ -1,0 +1,400 @@
+package io.rollcall.jobs.calibrate;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.Calibrator;
+import io.rollcall.engine.calibration.ScoreDistributions;
+import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.evaluation.Evaluation;
+import io.rollcall.engine.model.Model;
+import io.rollcall.engine.model.ModelReader;
+import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.FeedForwardCost;
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.Predictors;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.jobs.evaluate.EvaluationTask;
+import io.rollcall.jobs.generate.CalibrationJob;
+import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.Failures;
+import io.rollcall.jobs.input.PromptSource;
+import io.rollcall.jobs.input.PromptTable;
+import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.TemplateSource;
+import io.rollcall.jobs.runtime.TextFile;
+import io.rollcall.jobs.input.DocumentRows;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+import java.util.UUID;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.util.SerializableConfiguration;
+
+/**
+ * Finds a profile's thresholds over a corpus: executors sketch the scores of a part of the documents
+ * each, the driver merges the sketches and reads the thresholds off them, for a given sparsity or for
+ * those that a search finds.
+ */
+public final class CalibrateAction {
+  /** Steps with a full bucket that its thresholds take at least. */
+  private static final int ENOUGH_STEPS = 32;
+  /** Batches of a task: its last one runs out of documents. */
+  private static final int BATCHES_PER_TASK = 8;
+  private static final int MOST_TASKS = 1024;
+  /** Documents to search with, and as many to check on, where the corpus has them. */
+  private static final int SEARCH_DOCUMENTS = 128;
+  /** The same in batches, for the steps at the end are not full. */
+  private static final int SEARCH_BATCHES = 8;
+  private static final int HELD_OUT_SHARE = 4;
+  private static final int ENOUGH_DOCUMENTS = 64;
+  private static final int ENOUGH_BATCHES = 8;
+
+  private final SparkSession spark;
+  private final CalibrateRequest request;
+  private final Configuration configuration;
+  private final String runId = UUID.randomUUID().toString();
+  private PrintStream progress;
+  private boolean terminal;
+
+  public CalibrateAction(SparkSession spark, CalibrateRequest request) {
+    this.spark = spark;
+    this.request = request;
+    this.configuration = spark.sessionState().newHadoopConf();
+  }
+
+  /**
+   * Shows progress while the calibration lasts.
+   *
+   * @param terminal whether {@code out} is one, where a line can renew itself
+   */
+  public CalibrateAction progress(PrintStream out, boolean terminal) {
+    this.progress = out;
+    this.terminal = terminal;
+    return this;
+  }
+
+  /**
+   * Runs it and writes the profile.
+   *
+   * @throws UserException for an input, model, profile or output that cannot be used, a corpus that is
+   *     too small, or a loss that no thresholds keep within
+   */
+  public CalibrateResult execute() {
+    long started = System.nanoTime();
+    requireAbsent();
+    spark.sparkContext()
+        .setJobGroup("rollcall " + runId, "rollcall calibrate: " + request.input().path(), true);
+    try {
+      SparsityProfile profile = calibrate();
+      write(profile);
+      return new CalibrateResult(
+          request.output(), profile, (System.nanoTime() - started) / 1e9);
+    } finally {
+      spark.sparkContext().clearJobGroup();
+    }
+  }
+
+  private SparsityProfile calibrate() {
+    Calibrator.Target target = target();
+    PromptTable table = table();
+    long rows = table.rowCount();
+    if (rows == 0) {
+      throw new UserException("input '" + request.input().path() + "' has no rows");
+    }
+    if (request.maxLoss() != null) {
+      return search(target, table, rows);
+    }
+    CalibrationJob.Sketched sketched = sketch(target, table, rows);
+    requireEnough(sketched);
+    return Calibrator.profile(
+        sketched.modelDigest(),
+        target,
+        new double[] {request.sparsity()},
+        sketched.scores(),
+        request.input().path(),
+        sketched.documents());
+  }
+
+  private SparsityProfile search(Calibrator.Target target, PromptTable table, long rows) {
+    ProfileSearch.Corpus corpus = corpus(table);
+    Dataset<Row> heldOut =
+        spark
+            .createDataset(
+                corpus.heldOut().stream().map(PromptTable.Referenced::id).toList(),
+                Encoders.STRING())
+            .toDF(PromptTable.ID);
+    say("sketching scores");
+    CalibrationJob.Sketched sketched =
+        sketch(target, table.without(heldOut), rows - corpus.heldOut().size());
+    requireEnough(sketched);
+    return new ProfileSearch(
+            target,
+            sketched,
+            answered(corpus),
+            cost(),
+            request.decoding(),
+            this::measure,
+            this::say)
+        .search(request.maxLoss(), request.uniform(), request.input().path());
+  }
+
+  /** The first documents by a hash of their ids; the very first are held out. */
+  private ProfileSearch.Corpus corpus(PromptTable table) {
+    int batch = request.decoding().batchSize();
+    int wanted = Math.max(SEARCH_DOCUMENTS, SEARCH_BATCHES * batch);
+    List<PromptTable.Referenced> documents = table.referenced((1 + HELD_OUT_SHARE) * wanted);
+    int enough = Math.max(ENOUGH_DOCUMENTS, ENOUGH_BATCHES * batch);
+    if (documents.size() < enough) {
+      throw new UserException(
+          String.format(
+              Locale.ROOT,
+              "input '%s' is too small to search: %d documents can be used%s, and %d are enough for"
+                  + " --batch-size %d; give more documents or a smaller --batch-size",
+              request.input().path(),
+              documents.size(),
+              request.references() == null
+                  ? ""
+                  : " that have both a prompt and text in column '" + request.references() + "'",
+              enough,
+              batch));
+    }
+    int heldOut = Math.min(wanted, documents.size() / HELD_OUT_SHARE);
+    return new ProfileSearch.Corpus(
+        documents.subList(heldOut, Math.min(documents.size(), heldOut + wanted)),
+        documents.subList(0, heldOut));
+  }
+
+  /** With the model's own answers for references where there are none. */
+  private ProfileSearch.Corpus answered(ProfileSearch.Corpus corpus) {
+    if (request.references() != null) {
+      return corpus;
+    }
+    say("answering the documents, dense");
+    return new ProfileSearch.Corpus(answers(corpus.searched()), answers(corpus.heldOut()));
+  }
+
+  private List<PromptTable.Referenced> answers(List<PromptTable.Referenced> documents) {
+    Broadcast<AnswerTask.Work> work =
+        context()
+            .broadcast(
+                new AnswerTask.Work(
+                    request.model(), request.decoding(), template(), hadoop()));
+    try {
+      return context()
+          .parallelize(
+              documents.stream().map(d -> new String[] {d.id(), d.prompt()}).toList(),
+              partitions(documents.size()))
+          .mapPartitions(new AnswerTask(work))
+          .collect()
+          .stream()
+          .map(row -> new PromptTable.Referenced(row[0], row[1], row[2]))
+          .toList();
+    } catch (RuntimeException e) {
+      throw Failures.explain(e);
+    } finally {
+      work.destroy();
+    }
+  }
+
+  private Evaluation measure(
+      List<SparsityProfile> profiles,
+      Decoding decoding,
+      List<PromptTable.Referenced> documents,
+      int partitions) {
+    EvaluationTask.Work work =
+        new EvaluationTask.Work(
+            runId, request.model(), profiles, false, decoding, template(), hadoop());
+    return EvaluationTask.run(context(), work, documents, partitions).stream()
+        .map(EvaluationTask.Outcome::evaluation)
+        .reduce(Evaluation::plus)
+        .orElseThrow();
+  }
+
+  private JavaSparkContext context() {
+    return JavaSparkContext.fromSparkContext(spark.sparkContext());
+  }
+
+  private TemplateSource template() {
+    return TemplateSource.read(request.decoding().template(), configuration);
+  }
+
+  private SerializableConfiguration hadoop() {
+    return new SerializableConfiguration(configuration);
+  }
+
+  private void say(String what) {
+    if (progress != null) {
+      progress.println(what);
+    }
+  }
+
+  /** What the options and the profile that they name ask for. */
+  private Calibrator.Target target() {
+    int batchSize = request.decoding().batchSize();
+    UnionStrategy shared = new UnionStrategy.Shared();
+    if (request.profile() == null) {
+      UnionStrategy union = request.union() == null ? shared : request.union();
+      return new Calibrator.Target(request.method(), null, union, batchSize);
+    }
+    SparsityProfile given =
+        SparsityProfile.fromJson(
+            TextFile.read("profile", request.profile(), configuration),
+            request.profile(),
+            file -> TextFile.sibling("predictor", request.profile(), file, configuration));
+    try (Model model = model()) {
+      given.requireModel(model.digest(), model.name());
+      given.requireShape(model.config(), model.name());
+    }
+    Method method = request.method() == null ? given.method() : request.method();
+    if (method.needsPredictor() && given.method() != method) {
+      throw new UserException(
+          "profile '" + request.profile() + "' is of " + given.method()
+              + " and has no predictor of " + method + "; train one with train-predictor");
+    }
+    return new Calibrator.Target(
+        method,
+        method.needsPredictor()
+            ? new Predictors(request.predictorName(), given.predictors().layers())
+            : null,
+        request.union() == null ? given.union() : request.union(),
+        batchSize);
+  }
+
+  /** What is known of the model without its weights. */
+  private Model model() {
+    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
+    try (ModelReader reader = ModelReader.open(files)) {
+      return reader.finish();
+    }
+  }
+
+  private FeedForwardCost cost() {
+    try (Model model = model()) {
+      return new FeedForwardCost(
+          model.config().hiddenSize(),
+          model.config().intermediateSize(),
+          request.model().weights());
+    }
+  }
+
+  private PromptTable table() {
+    PromptSource source = request.input();
+    return request.references() == null
+        ? PromptTable.open(spark, source)
+        : PromptTable.open(spark, source, request.references());
+  }
+
+  private CalibrationJob.Sketched sketch(
+      Calibrator.Target target, PromptTable table, long rows) {
+    boolean references = request.references() != null;
+    long seed = request.decoding().seed();
+    JavaRDD<String[]> documents =
+        table
+            .prompts(partitions(rows))
+            .javaRDD()
+            .mapPartitions(
+                (Iterator<Row> part) ->
+                    DocumentRows.read(part, references, seed).stream()
+                        .map(CalibrationJob::row)
+                        .iterator());
+    CalibrationJob.Work work =
+        new CalibrationJob.Work(
+            runId,
+            request.model(),
+            target,
+            references,
+            request.decoding(),
+            template(),
+            hadoop());
+    try (AutoCloseable shown = show(rows)) {
+      return CalibrationJob.run(context(), work, documents);
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private AutoCloseable show(long documents) {
+    return progress == null
+        ? () -> {}
+        : new ProgressPrinter(
+            runId,
+            (done, seconds) ->
+                String.format(
+                    Locale.ROOT, "%,d of %,d documents sketched", done.prompts(), documents),
+            progress,
+            terminal,
+            Duration.ofSeconds(10));
+  }
+
+  /** By the input and the options alone, not by the cluster, so that a calibration can be repeated. */
+  private int partitions(long rows) {
+    long full = rows / (BATCHES_PER_TASK * request.decoding().batchSize());
+    return (int) Math.max(1, Math.min(MOST_TASKS, full));
+  }
+
+  private void requireEnough(CalibrationJob.Sketched sketched) {
+    ScoreDistributions scores = sketched.scores();
+    String input = request.input().path();
+    if (scores.positions() == 0) {
+      throw new UserException(
+          request.references() == null
+              ? "none of the " + sketched.documents() + " prompts of input '" + input
+                  + "' reached a decode step; give prompts that can be answered"
+              : "none of the " + sketched.documents() + " rows of input '" + input
+                  + "' has both a prompt and text in column '" + request.references()
+                  + "'; choose another --references-column, or leave it out for the model's own"
+                  + " answers");
+    }
+    for (int bucket = scores.buckets() - 1; bucket >= 0; bucket--) {
+      if (scores.groups(bucket) < ENOUGH_STEPS) {
+        int batch = Math.min(BatchBuckets.largest(bucket), request.decoding().batchSize());
+        throw new UserException(
+            String.format(
+                Locale.ROOT,
+                "input '%s' is too small: its %d documents have %d decode positions, of which %d steps"
+                    + " had %d sequences in flight, and %d are enough; give more documents or a smaller"
+                    + " --batch-size",
+                input,
+                sketched.documents(),
+                scores.positions(),
+                scores.groups(bucket),
+                batch,
+                ENOUGH_STEPS));
+      }
+    }
+  }
+
+  private void requireAbsent() {
+    if (TextFile.exists("output", request.output(), configuration)) {
+      throw new UserException(
+          "output '" + request.output() + "' exists already; delete it or choose another --output");
+    }
+  }
+
+  private void write(SparsityProfile profile) {
+    if (profile.predictors() != null) {
+      String path =
+          new Path(new Path(request.output()).getParent(), request.predictorName()).toString();
+      TextFile.write("predictor", path, profile.predictors().write(), configuration);
+    }
+    TextFile.write(
+        "output",
+        request.output(),
+        (profile.toJson() + "\n").getBytes(StandardCharsets.UTF_8),
+        configuration);
+  }
+}

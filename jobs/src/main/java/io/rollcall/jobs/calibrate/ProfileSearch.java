@@ -1,0 +1,248 @@
+package io.rollcall.jobs.calibrate;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.Calibrator;
+import io.rollcall.engine.calibration.ScoreDistributions;
+import io.rollcall.engine.calibration.SparsitySearch;
+import io.rollcall.engine.calibration.SparsitySearch.Documents;
+import io.rollcall.engine.calibration.SparsitySearch.Point;
+import io.rollcall.engine.evaluation.DocumentScore;
+import io.rollcall.engine.evaluation.Evaluation;
+import io.rollcall.engine.evaluation.PlanScores;
+import io.rollcall.engine.evaluation.StepSums;
+import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.FeedForwardCost;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.jobs.evaluate.EvaluationTask;
+import io.rollcall.jobs.generate.CalibrationJob;
+import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.input.PromptTable;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.IntStream;
+
+/**
+ * Searches the sparsities of all layers, a batch bucket at a time, with measurements that the executors
+ * make in real batches.
+ */
+final class ProfileSearch {
+  /** Documents that say what a single layer does. */
+  private static final int SENSITIVITY_DOCUMENTS = 64;
+  /** The same in batches, for the steps at the end are not full. */
+  private static final int SENSITIVITY_BATCHES = 8;
+  private static final int BATCHES_PER_TASK = 4;
+  private static final int MOST_TASKS = 16;
+  /** Sequences that are decoded together where each is to run as if alone. */
+  private static final int ALONE_TOGETHER = 16;
+
+  private final Calibrator.Target target;
+  private final CalibrationJob.Sketched sketched;
+  private final Corpus corpus;
+  private final FeedForwardCost cost;
+  private final Decoding decoding;
+  private final Measuring measuring;
+  private final Progress progress;
+
+  /** Documents that the search may see, and those it is checked on. */
+  record Corpus(List<PromptTable.Referenced> searched, List<PromptTable.Referenced> heldOut) {}
+
+  /** Runs profiles beside dense on documents' references. */
+  interface Measuring {
+    Evaluation measure(
+        List<SparsityProfile> profiles,
+        Decoding decoding,
+        List<PromptTable.Referenced> documents,
+        int partitions);
+  }
+
+  interface Progress {
+    void say(String what);
+  }
+
+  ProfileSearch(
+      Calibrator.Target target,
+      CalibrationJob.Sketched sketched,
+      Corpus corpus,
+      FeedForwardCost cost,
+      Decoding decoding,
+      Measuring measuring,
+      Progress progress) {
+    this.target = target;
+    this.sketched = sketched;
+    this.corpus = corpus;
+    this.cost = cost;
+    this.decoding = decoding;
+    this.measuring = measuring;
+    this.progress = progress;
+  }
+
+  /**
+   * @param maxLoss rise of perplexity allowed in each bucket
+   * @param uniform whether all layers of a bucket get the same sparsity
+   * @param name what to call the documents in the profile
+   * @throws UserException when no thresholds keep within it, or no step was full
+   */
+  SparsityProfile search(double maxLoss, boolean uniform, String name) {
+    ScoreDistributions scores = sketched.scores();
+    int buckets = scores.buckets();
+    float[][] thresholds = new float[buckets][];
+    double[] sparsity = new double[buckets];
+    List<SparsityProfile.BucketSearch> found = new ArrayList<>();
+    for (int k = 0; k < buckets; k++) {
+      int bucket = k;
+      int batch = batch(bucket);
+      SparsitySearch.Result result =
+          new SparsitySearch(
+                  scores.thresholds(0.5)[0].length,
+                  maxLoss,
+                  (plans, documents) -> measure(bucket, plans, documents))
+              .search();
+      found.add(account(batch, result));
+      double[] chosen =
+          (uniform ? result.uniform() : result.allocated()).heldOut().sparsity();
+      thresholds[bucket] = thresholds(bucket, chosen);
+      sparsity[bucket] = Arrays.stream(chosen).average().orElseThrow();
+    }
+    return Calibrator.profile(
+        sketched.modelDigest(),
+        target,
+        sparsity,
+        thresholds,
+        scores,
+        name,
+        sketched.documents(),
+        new SparsityProfile.Search(
+            maxLoss, corpus.searched().size(), corpus.heldOut().size(), found));
+  }
+
+  /** Under own the batch is of no matter to the loss, but it is to the bytes: the one asked for. */
+  private int batch(int bucket) {
+    return target.union() instanceof UnionStrategy.Own
+        ? target.batchSize()
+        : Math.min(BatchBuckets.largest(bucket), target.batchSize());
+  }
+
+  private SparsityProfile.BucketSearch account(int batch, SparsitySearch.Result result) {
+    Point allocated = result.allocated().heldOut();
+    Point uniform = result.uniform().heldOut();
+    progress.say(
+        String.format(
+            Locale.ROOT,
+            "batch %d: %.1f %% of the bytes at a loss of %.2f %% on documents not searched with;"
+                + " with all layers alike %.1f %% at %.2f %%",
+            batch,
+            100 * allocated.bytes(),
+            100 * allocated.loss(),
+            100 * uniform.bytes(),
+            100 * uniform.loss()));
+    return new SparsityProfile.BucketSearch(
+        batch,
+        allocated.sparsity(),
+        allocated.loss(),
+        allocated.bytes(),
+        uniform.sparsity()[0],
+        uniform.loss(),
+        uniform.bytes());
+  }
+
+  private float[] thresholds(int bucket, double[] sparsity) {
+    float[] thresholds = new float[sparsity.length];
+    for (int layer = 0; layer < thresholds.length; layer++) {
+      thresholds[layer] = sketched.scores().threshold(bucket, layer, sparsity[layer]);
+    }
+    return thresholds;
+  }
+
+  private List<Point> measure(int bucket, List<double[]> plans, Documents documents) {
+    int batch = batch(bucket);
+    // for one sequence shared is own, and with own a step of many is that of each
+    boolean alone = batch == 1 && target.union() instanceof UnionStrategy.Shared;
+    int slots = alone ? ALONE_TOGETHER : batch;
+    List<PromptTable.Referenced> on = documents(documents, slots);
+    progress.say(
+        String.format(
+            Locale.ROOT, "batch %d: measuring %d plans on %d documents", batch, plans.size(), on.size()));
+    List<SparsityProfile> profiles =
+        plans.stream()
+            .map(
+                plan ->
+                    new SparsityProfile(
+                        sketched.modelDigest(),
+                        target.method(),
+                        alone ? new UnionStrategy.Own() : target.union(),
+                        plan,
+                        new float[][] {thresholds(bucket, plan)},
+                        null,
+                        target.predictors()))
+            .toList();
+    Decoding inBatches =
+        new Decoding(
+            slots,
+            decoding.maxNewTokens(),
+            decoding.context(),
+            0,
+            1,
+            decoding.seed(),
+            decoding.template());
+    int full = on.size() / (BATCHES_PER_TASK * slots);
+    Evaluation evaluation =
+        measuring.measure(
+            profiles, inBatches, on, Math.max(1, Math.min(MOST_TASKS, full)));
+    Sums dense = sums(evaluation.plans().get(0), slots, alone);
+    if (dense.tokens == 0) {
+      throw new UserException(
+          String.format(
+              "no step had %d documents in flight: %d were measured and left out were %s; give more"
+                  + " documents or a smaller --batch-size",
+              slots, evaluation.documents(), evaluation.leftOut()));
+    }
+    return IntStream.range(0, plans.size())
+        .mapToObj(
+            i ->
+                sums(evaluation.plans().get(i + 1), slots, alone).point(plans.get(i), dense))
+        .toList();
+  }
+
+  private List<PromptTable.Referenced> documents(Documents which, int batch) {
+    List<PromptTable.Referenced> searched = corpus.searched();
+    return switch (which) {
+      case SENSITIVITY ->
+          searched.subList(
+              0,
+              Math.min(
+                  searched.size(),
+                  Math.max(SENSITIVITY_DOCUMENTS, SENSITIVITY_BATCHES * batch)));
+      case SEARCH -> searched;
+      case HELD_OUT -> corpus.heldOut();
+    };
+  }
+
+  private Sums sums(PlanScores plan, int slots, boolean alone) {
+    StepSums steps = plan.steps().getOrDefault(slots, StepSums.NONE);
+    return new Sums(
+        plan.documents().stream().mapToLong(DocumentScore::tokens).sum(),
+        plan.documents().stream().mapToDouble(DocumentScore::loss).sum(),
+        plan.documents().stream().mapToDouble(DocumentScore::divergence).sum(),
+        alone
+            ? bytesAlone(steps.ownDensity())
+            : (double) steps.bytesRead() / steps.bytesDense());
+  }
+
+  /** To dense, of a sequence that loads what it calls itself. */
+  private double bytesAlone(double density) {
+    int rows = (int) Math.round(density * cost.intermediate());
+    int rank = target.predictors() == null ? 0 : target.predictors().rank();
+    return (double) cost.read(target.method(), rows, rank) / cost.dense();
+  }
+
+  /** Of the positions in full steps. */
+  private record Sums(long tokens, double loss, double divergence, double bytes) {
+    Point point(double[] sparsity, Sums dense) {
+      return new Point(
+          sparsity, Math.expm1((loss - dense.loss) / tokens), divergence / tokens, bytes);
+    }
+  }
+}

@@ -1,0 +1,211 @@
+package io.rollcall.jobs.command;
+
+import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.jobs.TextTable;
+import io.rollcall.jobs.calibrate.CalibrateAction;
+import io.rollcall.jobs.calibrate.CalibrateRequest;
+import io.rollcall.jobs.calibrate.CalibrateResult;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.apache.spark.sql.SparkSession;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code rollcall calibrate}. */
+@Command(
+    name = "calibrate",
+    description = "Finds thresholds over a corpus and writes them as a profile: those of a sparsity, or"
+        + " those that read the fewest bytes within a loss of quality.",
+    footer = {
+      "",
+      "Scores are looked at along the references, else along the model's own greedy answers, with up to"
+          + " --batch-size sequences in flight. Each batch bucket (up to 1, 2, 4, ... sequences) gets"
+          + " thresholds of its own under shared and budget.",
+      "--max-loss holds out a quarter of the documents, measures for each batch bucket what each layer"
+          + " alone costs and saves, gives the layers the sparsities that save most for it, and checks the"
+          + " whole on the documents held out. It takes 64 documents or 8 batches, whichever is more.",
+      "",
+      "Example: rollcall calibrate --input docs.parquet --prompt-column text --references-column summary"
+          + " --method m-countdown --sparsity 0.5 --output profile.json"
+    })
+final class CalibrateCommand implements Callable<Integer> {
+  @Mixin private InputOptions input;
+
+  @Option(
+      names = "--references-column",
+      paramLabel = "NAME",
+      description = "what each prompt should be answered with; without it the model answers")
+  private String references;
+
+  @Option(
+      names = "--output",
+      required = true,
+      paramLabel = "FILE",
+      description = "the profile, a new file on any Hadoop file system; predictors lie beside it")
+  private String output;
+
+  @Mixin private ModelOptions model;
+
+  @Option(
+      names = "--method",
+      paramLabel = "METHOD",
+      description = "cats, m-countdown, d-countdown-oracle or s-countdown-oracle; with --profile also"
+          + " d-countdown or s-countdown (default: the profile's)")
+  private String method;
+
+  @Option(
+      names = "--profile",
+      paramLabel = "FILE",
+      description = "a profile whose predictors get thresholds anew")
+  private String profile;
+
+  @Option(
+      names = "--union",
+      paramLabel = "UNION",
+      description = "own, shared or budget:FRACTION: which rows a batch loads and who uses them"
+          + " (default: the profile's, else shared)")
+  private String union;
+
+  @Option(
+      names = "--sparsity",
+      paramLabel = "S",
+      description = "fraction of neurons that a sequence drops, the mean over decode positions of each"
+          + " layer and batch bucket: under own those it does not call, under shared and budget those"
+          + " nobody in its batch calls")
+  private Double sparsity;
+
+  @Option(
+      names = "--max-loss",
+      paramLabel = "F",
+      description = "instead of --sparsity: rise of perplexity allowed in each batch bucket, 0.01 for"
+          + " 1 %%, on documents held out")
+  private Double maxLoss;
+
+  @Option(
+      names = "--uniform",
+      description = "with --max-loss: all layers of a bucket get the same sparsity, to compare with")
+  private boolean uniform;
+
+  @Mixin private AnswerOptions answers;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "of the order of documents and of the sketches (default: ${DEFAULT-VALUE})")
+  private long seed;
+
+  @Override
+  public Integer call() throws IOException {
+    CalibrateRequest request =
+        new CalibrateRequest(
+            input.source(),
+            references,
+            model.source(),
+            SparsityOptions.usage(() -> method == null ? null : Method.parse(method)),
+            profile,
+            SparsityOptions.usage(() -> union == null ? null : UnionStrategy.parse(union)),
+            sparsity,
+            maxLoss,
+            uniform,
+            answers.greedy(seed),
+            output);
+    try (SparkSession spark = Sessions.open("calibrate")) {
+      System.out.println(
+          summary(
+              new CalibrateAction(spark, request)
+                  .progress(System.err, Terminal.stderr())
+                  .execute()));
+    }
+    return 0;
+  }
+
+  private static String summary(CalibrateResult result) {
+    SparsityProfile profile = result.profile();
+    SparsityProfile.Calibration calibration = profile.calibration();
+    StringBuilder text = new StringBuilder();
+    text.append(
+        String.format(
+            Locale.ROOT,
+            "%s, union %s: thresholds from %,d decode positions of %,d documents, %.1f s%n",
+            profile.method(),
+            profile.union(),
+            calibration.positions(),
+            calibration.prompts(),
+            result.seconds()));
+    TextTable table =
+        new TextTable(
+            1,
+            new TextTable.Column("Batch up to", 11, true),
+            new TextTable.Column("Sparsity", 8, true),
+            new TextTable.Column("Own density", 11, true),
+            new TextTable.Column("Union density", 13, true));
+    SparsityProfile.Search search = calibration.search();
+    boolean own = profile.union() instanceof UnionStrategy.Own;
+    for (int bucket = 0; bucket < profile.thresholds().length; bucket++) {
+      table.row(
+          own ? "any" : BatchBuckets.largest(bucket),
+          thousandths(profile.sparsity()[bucket]),
+          thousandths(mean(calibration.ownDensity()[bucket])),
+          own ? "-" : thousandths(mean(calibration.unionDensity()[bucket])));
+    }
+    text.append(table);
+    if (search != null) {
+      text.append(searched(search));
+    }
+    return text
+        .append(
+            String.format(
+                Locale.ROOT,
+                "Densities may be off by %.4f (99 %% confidence, the sketches' error)%n",
+                calibration.rankError()))
+        .append("Profile: ")
+        .append(result.output())
+        .toString();
+  }
+
+  private static String searched(SparsityProfile.Search search) {
+    TextTable table =
+        new TextTable(
+            1,
+            new TextTable.Column("Batch", 5, true),
+            new TextTable.Column("Bytes", 7, true),
+            new TextTable.Column("Loss", 7, true),
+            new TextTable.Column("Layers alike: sparsity", 22, true),
+            new TextTable.Column("Bytes", 7, true),
+            new TextTable.Column("Loss", 7, true));
+    for (SparsityProfile.BucketSearch bucket : search.buckets()) {
+      table.row(
+          bucket.batchSize(),
+          percent(bucket.bytes()),
+          percent(bucket.loss()),
+          thousandths(bucket.uniformSparsity()),
+          percent(bucket.uniformBytes()),
+          percent(bucket.uniformLoss()));
+    }
+    return String.format(
+        Locale.ROOT,
+        "%nSearched with %,d documents for a loss of at most %s; checked on %,d others, bytes to dense:%n%s",
+        search.searched(),
+        percent(search.maxLoss()),
+        search.heldOut(),
+        table);
+  }
+
+  private static String percent(double value) {
+    return String.format(Locale.ROOT, "%.2f %%", 100 * value);
+  }
+
+  private static double mean(double[] values) {
+    return Arrays.stream(values).average().orElse(Double.NaN);
+  }
+
+  private static String thousandths(double value) {
+    return String.format(Locale.ROOT, "%.3f", value);
+  }
+}

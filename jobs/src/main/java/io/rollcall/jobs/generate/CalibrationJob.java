@@ -1,0 +1,189 @@
+package io.rollcall.jobs.generate;
+
+import com.esotericsoftware.kryo.DefaultSerializer;
+import com.esotericsoftware.kryo.serializers.JavaSerializer;
+import io.rollcall.engine.calibration.Calibrator;
+import io.rollcall.engine.calibration.DecodePositions;
+import io.rollcall.engine.calibration.DecodePositions.Document;
+import io.rollcall.engine.calibration.ScoreDistributions;
+import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ModelSource;
+import io.rollcall.jobs.runtime.RollcallPlugin;
+import io.rollcall.jobs.runtime.TaskProgress;
+import io.rollcall.jobs.runtime.TemplateSource;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.util.SerializableConfiguration;
+import scala.Tuple2;
+
+/**
+ * Sketches the scores at documents' decode positions, a partition a task, with the model, backend and
+ * threads that a run's tasks have: the driver may have neither a device nor the memory for the model.
+ * All thresholds come from here.
+ */
+public final class CalibrationJob {
+  /** Partitions whose sketches are merged before the driver gets them. */
+  private static final int MERGED = 16;
+
+  private CalibrationJob() {}
+
+  /**
+   * What every task needs.
+   *
+   * @param runId that progress is reported for
+   * @param references whether the documents have some, which are then followed
+   * @param decoding its seed is the sketches' too
+   */
+  @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
+  public record Work(
+      String runId,
+      ModelSource model,
+      Calibrator.Target target,
+      boolean references,
+      Decoding decoding,
+      TemplateSource template,
+      SerializableConfiguration configuration)
+      implements Serializable {}
+
+  /**
+   * What documents' scores are.
+   *
+   * @param documents how many, those without a decode position counted
+   */
+  @DefaultSerializer(JavaSerializer.class)
+  public record Sketched(String modelDigest, int documents, ScoreDistributions scores)
+      implements Serializable {
+
+    static Sketched merged(List<Sketched> parts) {
+      return new Sketched(
+          parts.get(0).modelDigest,
+          parts.stream().mapToInt(Sketched::documents).sum(),
+          ScoreDistributions.merged(parts.stream().map(Sketched::scores).toList()));
+    }
+  }
+
+  /** A document on its way to a task; plain text passes every serializer. */
+  public static String[] row(Document document) {
+    return new String[] {document.id(), document.prompt(), document.reference()};
+  }
+
+  /**
+   * Sketches documents. The same partitions give the same sketches.
+   *
+   * @param documents {@link #row}s
+   */
+  public static Sketched run(JavaSparkContext context, Work work, JavaRDD<String[]> documents) {
+    Broadcast<Work> sent = context.broadcast(work);
+    try {
+      return Sketched.merged(
+          documents
+              .mapPartitionsWithIndex(
+                  (Integer partition, Iterator<String[]> rows) ->
+                      List.of(new Tuple2<>(partition / MERGED, sketch(sent, rows))).iterator(),
+                  true)
+              .mapToPair(part -> part)
+              .groupByKey()
+              .values()
+              .map(parts -> Sketched.merged(listed(parts)))
+              .collect());
+    } catch (RuntimeException e) {
+      throw Failures.explain(e);
+    } finally {
+      sent.destroy();
+    }
+  }
+
+  /**
+   * The profile with the same sparsity in all layers, from a few documents in one task.
+   *
+   * @param corpus what to call the sample in the profile
+   */
+  public static SparsityProfile sample(
+      JavaSparkContext context,
+      Work work,
+      List<Document> sample,
+      double sparsity,
+      String corpus) {
+    List<String[]> rows = sample.stream().map(CalibrationJob::row).toList();
+    Sketched sketched = run(context, work, context.parallelize(rows, 1));
+    return Calibrator.profile(
+        sketched.modelDigest(),
+        work.target(),
+        new double[] {sparsity},
+        sketched.scores(),
+        corpus,
+        sample.size());
+  }
+
+  /** Documents of prompts that the model answers itself. */
+  public static List<Document> unanswered(List<String> prompts) {
+    return IntStream.range(0, prompts.size())
+        .mapToObj(i -> new Document(Integer.toString(i), prompts.get(i), null))
+        .toList();
+  }
+
+  private static List<Sketched> listed(Iterable<Sketched> parts) {
+    List<Sketched> list = new ArrayList<>();
+    parts.forEach(list::add);
+    return list;
+  }
+
+  private static Sketched sketch(Broadcast<Work> broadcast, Iterator<String[]> rows) {
+    return TaskFaults.rethrown(() -> sketch(broadcast.value(), rows, TaskContext.get()));
+  }
+
+  private static Sketched sketch(Work work, Iterator<String[]> rows, TaskContext task) {
+    ModelRegistry.Lease lease =
+        ModelRegistry.process().acquire(work.model(), task, work.configuration().value());
+    LoadedModel model = lease.model();
+    DecodePositions positions =
+        new DecodePositions(
+            model,
+            lease.files(),
+            work.template().of(model.model(), lease.files()),
+            work.decoding().options(model.config()),
+            task.cpus());
+    Feed feed = new Feed(rows, work.runId(), task);
+    ScoreDistributions scores =
+        Calibrator.scores(
+            model, work.target(), positions, feed, work.references(), work.decoding().seed());
+    return new Sketched(model.digest(), feed.taken, scores);
+  }
+
+  /** The documents as they are asked for; tells the driver how many were. */
+  private static final class Feed implements Iterator<Document> {
+    private final Iterator<String[]> rows;
+    private final String runId;
+    private final TaskContext task;
+    private int taken;
+
+    Feed(Iterator<String[]> rows, String runId, TaskContext task) {
+      this.rows = rows;
+      this.runId = runId;
+      this.task = task;
+    }
+
+    @Override
+    public boolean hasNext() {
+      task.killTaskIfInterrupted();
+      return rows.hasNext();
+    }
+
+    @Override
+    public Document next() {
+      String[] row = rows.next();
+      taken++;
+      RollcallPlugin.report(new TaskProgress(runId, task.partitionId(), taken, 0, Double.NaN));
+      return new Document(row[0], row[1], row[2]);
+    }
+  }
+}

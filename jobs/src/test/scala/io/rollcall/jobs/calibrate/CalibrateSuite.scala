@@ -1,0 +1,162 @@
+package io.rollcall.jobs.calibrate
+
+import java.io.{ByteArrayOutputStream, PrintStream}
+import java.nio.file.{Files, Paths}
+
+import scala.jdk.CollectionConverters._
+
+import io.rollcall.engine.UserException
+import io.rollcall.engine.sparsity.{Method, SparsityProfile, UnionStrategy}
+import io.rollcall.jobs.{SparkSuite, UsageException}
+import io.rollcall.jobs.command.RollcallCommand
+import io.rollcall.jobs.generate.{Decoding, GenerateAction, Requests, SparsityRequest}
+import io.rollcall.jobs.input.PromptSource
+
+class CalibrateSuite extends SparkSuite {
+  private def request(
+      input: String,
+      output: String,
+      references: String = null,
+      method: Method = Method.M_COUNTDOWN,
+      profile: String = null,
+      union: UnionStrategy = null,
+      sparsity: java.lang.Double = 0.5,
+      maxLoss: java.lang.Double = null,
+      uniform: Boolean = false,
+      batchSize: Int = 4,
+      newTokens: Int = 8): CalibrateRequest =
+    new CalibrateRequest(
+      PromptSource.of(input), references, Requests.builtin, method, profile, union, sparsity, maxLoss,
+      uniform, Decoding.greedy(batchSize, newTokens), output)
+
+  private def calibrate(request: CalibrateRequest): SparsityProfile =
+    new CalibrateAction(spark, request).execute().profile
+
+  private def refused(request: => CalibrateRequest): String = {
+    val message = intercept[UserException](calibrate(request)).getMessage
+    assert(message.linesIterator.size == 1)
+    message
+  }
+
+  private def usage(request: => CalibrateRequest): String =
+    intercept[UsageException](request).getMessage
+
+  private def referenced(name: String, rows: Seq[(String, String, String)]): String = {
+    val session = spark
+    import session.implicits._
+    rows.toDF("id", "prompt", "output").write.parquet(path(name))
+    path(name)
+  }
+
+  test("a profile has the sparsity asked for in every bucket and layer, and generate runs with it") {
+    val input = prompts("in", Requests.documents(96): _*)
+    val profile = calibrate(request(input, path("p.json"), sparsity = 0.6))
+    assert(profile.thresholds.length == 3)
+    val calibration = profile.calibration
+    assert(calibration.prompts == 96 && calibration.rankError < 0.002)
+    for (bucket <- calibration.unionDensity; density <- bucket)
+      assert(math.abs(density - 0.4) < 0.002)
+    assert(calibration.ownSpread.flatten.forall(s => s > 0 && s < 0.2))
+    val generated = new GenerateAction(
+      spark,
+      Requests(
+        input, path("generations"), new SparsityRequest(null, null, path("p.json"), null),
+        batchSize = 4)).execute()
+    assert(math.abs(generated.totals.unionDensity - 0.4) < 0.05)
+  }
+
+  test("another order of rows and another cluster give the same file, references another one") {
+    val documents = Requests.documents(96).map { case (id, text) => (id, text, text.take(30)) }
+    val input = referenced("in", documents)
+    val again = referenced("again", documents.reverse)
+    calibrate(request(input, path("a.json"), union = new UnionStrategy.Own))
+    spark.conf.set("spark.sql.shuffle.partitions", "5")
+    try calibrate(request(again, path("b.json"), union = new UnionStrategy.Own))
+    finally spark.conf.set("spark.sql.shuffle.partitions", "2")
+    def thresholds(name: String) = SparsityProfile
+      .fromJson(Files.readString(Paths.get(path(name))), name, _ => null).thresholds.map(_.toSeq).toSeq
+    assert(thresholds("a.json") == thresholds("b.json"))
+    calibrate(request(input, path("c.json"), references = "output", union = new UnionStrategy.Own))
+    assert(thresholds("c.json") != thresholds("a.json"))
+  }
+
+  test("what cannot be is refused in one line that says what to do") {
+    val input = prompts("in", Requests.documents(20): _*)
+    val output = path("p.json")
+    assert(usage(request(input, output, sparsity = 1.0)).contains("outside (0, 1)"))
+    assert(usage(request(input, output, sparsity = null)).contains("--max-loss"))
+    assert(usage(request(input, output, maxLoss = 0.1)).contains("exclude each other"))
+    assert(usage(request(input, output, sparsity = null, maxLoss = 0.0)).contains("not above 0"))
+    assert(usage(request(input, output, method = Method.D_COUNTDOWN)).contains("train-predictor"))
+    assert(usage(request(input, output, method = Method.DENSE)).contains("no thresholds"))
+    assert(usage(request(input, output, method = null)).contains("--method"))
+    assert(usage(request(input, output, uniform = true)).contains("--max-loss"))
+    assert(refused(request(input, output, references = "summary")).contains("--references-column"))
+    val small = refused(request(input, output, batchSize = 16))
+    assert(small.contains("too small") && small.contains("32 are enough"), small)
+    val empty = referenced("empty", Requests.documents(20).map { case (id, text) => (id, text, " ") })
+    val none = refused(request(empty, output, references = "output"))
+    assert(none.contains("none of the 20 rows") && none.contains("--references-column"), none)
+    assert(refused(request(input, output, profile = path("none.json"))).contains("does not exist"))
+    write("there.json", "")
+    assert(refused(request(input, path("there.json"))).contains("exists already"))
+    assert(!Files.exists(Paths.get(output)))
+  }
+
+  test("a search keeps within its loss on documents held out, and its thresholds read fewer bytes") {
+    val documents = Requests.documents(64).map { case (id, text) => (id, text, text.take(6)) }
+    val input = referenced("in", documents)
+    val profile = calibrate(
+      request(
+        input, path("p.json"), references = "output", sparsity = null, maxLoss = 0.1, batchSize = 2))
+    val search = profile.calibration.search
+    assert(search.heldOut == 16 && search.searched == 48)
+    assert(profile.calibration.prompts == 48)
+    assert(search.buckets.asScala.map(_.batchSize) == Seq(1, 2))
+    for ((bucket, k) <- search.buckets.asScala.zipWithIndex) {
+      assert(bucket.loss <= 0.1 && bucket.uniformLoss <= 0.1)
+      assert(bucket.bytes < 0.95)
+      assert(math.abs(profile.sparsity()(k) - bucket.sparsity.sum / 8) < 1e-9)
+      assert(bucket.sparsity.distinct.length > 1, "layers differ")
+      for (layer <- 0 until 8)
+        assert(
+          math.abs(profile.calibration.unionDensity()(k)(layer) - 1 + bucket.sparsity()(layer)) < 0.002)
+    }
+    val read = SparsityProfile.fromJson(Files.readString(Paths.get(path("p.json"))), "p", _ => null)
+    assert(read.calibration.search.buckets.size == 2)
+    assert(read.thresholds.map(_.toSeq).toSeq == profile.thresholds.map(_.toSeq).toSeq)
+  }
+
+  test("a budget that nothing keeps within is refused with the least loss there is") {
+    val input = prompts("in", Requests.documents(64): _*)
+    val message = refused(
+      request(
+        input, path("p.json"), union = new UnionStrategy.Budget(0.05), sparsity = null, maxLoss = 0.001,
+        batchSize = 1, newTokens = 3))
+    assert(message.contains("the least that can be reached is"), message)
+    assert(!Files.exists(Paths.get(path("p.json"))))
+    val small = refused(
+      request(
+        prompts("few", Requests.documents(40): _*), path("p.json"), sparsity = null, maxLoss = 0.1,
+        batchSize = 2))
+    assert(small.contains("40 documents") && small.contains("64 are enough"), small)
+  }
+
+  test("the command prints what each batch bucket got") {
+    val input = prompts("in", Requests.documents(64): _*)
+    val out = new ByteArrayOutputStream
+    val real = System.out
+    System.setOut(new PrintStream(out, true))
+    // the command closes its session
+    val status =
+      try
+        RollcallCommand.run(
+          "calibrate", "--input", input, "--output", path("p.json"), "--sparsity", "0.6", "--method",
+          "cats", "--max-new-tokens", "8", "--batch-size", "4", "--backend", "cpu")
+      finally System.setOut(real)
+    assert(status == 0)
+    val text = out.toString
+    assert(text.linesIterator.count(_.matches(" +[124] +0\\.600 .*")) == 3, text)
+    assert(text.contains("p.json"), text)
+  }
+}
