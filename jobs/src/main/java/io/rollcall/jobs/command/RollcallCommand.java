@@ -26,6 +26,7 @@ import picocli.CommandLine.Spec;
       GenerateCommand.class,
       TrainPredictorCommand.class,
       EvaluateCommand.class,
+      ReportCommand.class,
       BenchCommand.class
     },
     footer = {"", "Options after a lone -- are spark-submit's (with jobs/bin/rollcall)."})
