@@ -170,7 +170,7 @@ public final class Savings {
     return spark.sql(query);
   }
 
-  /** Rows and tokens over all runs that wrote some. */
+  /** Rows and tokens over all runs that wrote some; bytes of those that were not dense. */
   public record Totals(
       long rows, long errorRows, long promptTokens, long outputTokens, long bytesRead, long bytesDense) {
     /** Of the feed-forward bytes that dense at the same precision reads. */
@@ -189,7 +189,12 @@ public final class Savings {
                 """)
             .first();
     Row bytes =
-        sql("SELECT coalesce(sum(bytes_read), 0L), coalesce(sum(bytes_dense), 0L) FROM sparsity")
+        sql(
+                """
+                SELECT coalesce(sum(bytes_read), 0L), coalesce(sum(bytes_dense), 0L)
+                FROM sparsity JOIN runs USING (run_id) WHERE method <> '%s'
+                """
+                    .formatted(Method.DENSE))
             .first();
     return new Totals(
         rows.getLong(0),

@@ -1,14 +1,14 @@
 package io.rollcall.jobs.report;
 
+import io.rollcall.jobs.analysis.Evaluations;
 import io.rollcall.jobs.analysis.Savings;
 import io.rollcall.jobs.analysis.SavingsFindings;
 import io.rollcall.jobs.evaluate.Metrics;
-import io.rollcall.jobs.evaluate.MetricsFile;
 import io.rollcall.jobs.runtime.TextFile;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
-import org.apache.hadoop.conf.Configuration;
+import java.util.Set;
 import org.apache.spark.SparkContext;
 import org.apache.spark.sql.SparkSession;
 
@@ -37,14 +37,16 @@ public final class ReportAction {
     context.setJobGroup(
         "rollcall report", "rollcall report: " + String.join(", ", request.inputs()), true);
     try {
-      Configuration configuration = spark.sessionState().newHadoopConf();
       Savings savings = Savings.open(spark, request.inputs());
-      List<Metrics> evaluated = evaluated(configuration);
+      List<Metrics> evaluated = evaluated();
       ReportPage page =
           new ReportPage(
               savings, new SavingsFindings(savings, evaluated, request.hourPrice()), evaluated);
       TextFile.write(
-          "report", request.output(), page.html().getBytes(StandardCharsets.UTF_8), configuration);
+          "report",
+          request.output(),
+          page.html().getBytes(StandardCharsets.UTF_8),
+          spark.sessionState().newHadoopConf());
       return new ReportResult(request.output(), page.headline(), page.lead());
     } finally {
       context.clearJobGroup();
@@ -52,16 +54,11 @@ public final class ReportAction {
   }
 
   /** Of the evaluations named, and of one that lies in an output itself. */
-  private List<Metrics> evaluated(Configuration configuration) {
-    List<Metrics> evaluated = new ArrayList<>();
-    for (String folder : request.evaluations()) {
-      evaluated.addAll(MetricsFile.read(folder, configuration));
-    }
-    for (String input : request.inputs()) {
-      if (!request.evaluations().contains(input) && MetricsFile.exists(input, configuration)) {
-        evaluated.addAll(MetricsFile.read(input, configuration));
-      }
-    }
-    return evaluated;
+  private List<Metrics> evaluated() {
+    Set<String> folders = new LinkedHashSet<>(request.evaluations());
+    request.inputs().stream()
+        .filter(input -> Evaluations.exists(spark, input))
+        .forEach(folders::add);
+    return Evaluations.read(spark, List.copyOf(folders));
   }
 }

@@ -5,7 +5,7 @@
   var charts = JSON.parse(document.getElementById('charts').textContent);
   var places = Array.prototype.slice.call(document.querySelectorAll('.chart'));
   var drawn = [];
-  var symbols = ['circle', 'rect', 'triangle', 'diamond', 'pin', 'roundRect'];
+  var symbols = ['circle', 'rect', 'triangle', 'diamond', 'roundRect', 'arrow'];
 
   function format(unit, value) {
     if (value === null || value === undefined || isNaN(value)) {
@@ -35,14 +35,16 @@
     var ink = colour('ink');
     var quiet = colour('quiet');
     var line = colour('line');
+    // ECharts measures text: a keyword would be measured in another font than drawn
+    var font = getComputedStyle(document.body).fontFamily;
     var numeric = chart.categories.length === 0;
-    var text = { color: quiet, fontFamily: 'inherit', fontSize: 12 };
+    var text = { color: quiet, fontFamily: font, fontSize: 12 };
     var next = 0;
     var series = chart.series.map(function (one) {
       var points = one.y.map(function (y, i) {
         return numeric ? { value: [one.x[i], y], name: one.labels ? one.labels[i] : '' } : y;
       });
-      var hue = one.reference && chart.kind !== 'LINES' ? colour('reference') : colour('series-' + (next % 6 + 1));
+      var hue = one.reference && chart.kind !== 'LINES' ? ink : colour('series-' + (next % 6 + 1));
       if (chart.kind === 'BARS' && one.reference) {
         // a mark across the bars: what they are compared with
         return {
@@ -68,7 +70,7 @@
       };
     });
     var axis = {
-      nameLocation: 'middle', nameTextStyle: { color: quiet, fontSize: 12, fontFamily: 'inherit' },
+      nameLocation: 'middle', nameTextStyle: { color: quiet, fontSize: 12, fontFamily: font },
       axisLabel: text, axisLine: { lineStyle: { color: line } }, axisTick: { show: false },
       splitLine: { lineStyle: { color: line } }
     };
@@ -81,11 +83,11 @@
     var legend = chart.series.length > 1;
     return {
       animation: false,
-      textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
+      textStyle: { fontFamily: font },
       aria: { enabled: false },
       legend: {
         show: legend, type: 'plain', left: 0, top: 0, itemGap: 14, itemWidth: 18,
-        textStyle: { color: ink, fontSize: 12, fontFamily: 'inherit' }
+        textStyle: { color: ink, fontSize: 12, fontFamily: font }
       },
       grid: {
         left: 4, right: 16, top: (legend ? 14 + 22 * rows : 14), bottom: chart.x.title ? 26 : 4,
@@ -94,7 +96,7 @@
       tooltip: {
         trigger: numeric ? 'item' : 'axis', confine: true,
         backgroundColor: colour('raised'), borderColor: line,
-        textStyle: { color: ink, fontSize: 12, fontFamily: 'inherit' },
+        textStyle: { color: ink, fontSize: 12, fontFamily: font },
         valueFormatter: function (value) {
           return Array.isArray(value)
             ? format(chart.x.unit, value[0]) + ', ' + format(chart.y.unit, value[1])
