@@ -8,6 +8,7 @@ import java.awt.Font;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
 import java.util.function.Function;
@@ -72,10 +73,24 @@ final class ChartImage {
             .build();
     style(image.getStyler());
     image.getStyler().setAvailableSpaceFill(0.6);
-    image.getStyler().setOverlapped(false);
+    // series stand beside each other unless one alone has width
+    long wide =
+        chart.kind() == Chart.Kind.LINES
+            ? 0
+            : chart.series().stream().filter(series -> !series.reference()).count();
+    image.getStyler().setOverlapped(wide < 2);
     Function<Double, String> format = format(chart.y().unit());
     image.getStyler().setyAxisTickLabelsFormattingFunction(format);
     image.getStyler().setYAxisMin(0.0);
+    double highest =
+        chart.series().stream()
+            .flatMapToDouble(series -> Arrays.stream(series.y()))
+            .filter(Double::isFinite)
+            .max()
+            .orElse(0);
+    if (chart.y().unit() == Chart.Unit.SHARE && highest > 0.6 && highest <= 1) {
+      image.getStyler().setYAxisMax(1.0);
+    }
     int next = 0;
     for (Chart.Series series : chart.series()) {
       List<Double> heights = new ArrayList<>();

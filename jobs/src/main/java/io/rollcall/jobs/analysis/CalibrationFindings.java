@@ -116,7 +116,7 @@ public final class CalibrationFindings {
                 "Bytes against loss in batches",
                 known,
                 m -> (uniform.get(m.profile()) ? "uniform" : "batch-aware") + ", " + QualityCharts.kind(m))),
-        List.of(within("Thresholds by batch size", aware), within("One threshold for all batch sizes", same)),
+        List.of(within("Profiles with thresholds by batch size", aware), within("Profiles with one threshold for all batch sizes", same)),
         QualityCharts.table(known),
         false);
   }

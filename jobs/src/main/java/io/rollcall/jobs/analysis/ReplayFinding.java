@@ -48,7 +48,7 @@ final class ReplayFinding {
         List.of(
             new Chart(
                 Kind.LINES,
-                "Feed-forward bytes read, of dense, replayed: " + main,
+                "Estimated feed-forward bytes read, of dense: " + main,
                 new Axis("Sequences in the step", Unit.NUMBER),
                 new Axis("Of dense", Unit.SHARE),
                 Arrays.stream(BATCHES).mapToObj(Integer::toString).toList(),
@@ -78,7 +78,7 @@ final class ReplayFinding {
   private void replay(String label, DataTable table, List<Series> series) {
     Replay replay = runs.replay(label);
     int base = replay.baseBatch();
-    series.add(estimates("as recorded", label, replay, 1, table));
+    series.add(estimates("thresholds as they were", label, replay, 1, table));
     for (double budget : BUDGETS) {
       if (budget < replay.budget()) {
         series.add(estimates("budget:" + budget, label, replay, budget, table));
@@ -114,6 +114,6 @@ final class ReplayFinding {
           size(read[i] * replay.denseStepBytes() / BATCHES[i]),
           "estimate");
     }
-    return Series.reference(union + ", estimated", read);
+    return Series.reference(union, read);
   }
 }

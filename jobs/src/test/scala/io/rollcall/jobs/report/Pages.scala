@@ -25,12 +25,21 @@ object Pages {
     },
     drift = (0 until 32).map(layer => (layer, 0.2 + 0.002 * layer, 0.21, 0.05)))
 
-  /** What evaluate writes, of two configurations beside dense. */
-  val metrics: String = {
-    def config(method: String, sparsity: Double, loss: Double, read: Int): String = {
+  /** One line of an evaluation; sparsity 0 for dense. */
+  final case class Config(
+      method: String, sparsity: Double, loss: Double, read: Int, profile: Option[String] = None)
+
+  val metrics: String =
+    evaluation(Config("m-countdown", 0.3, 0.03, 800), Config("cats", 0.5, 0.2, 650))
+
+  /** What evaluate writes, of configurations at batch 4 beside dense. */
+  def evaluation(configs: Config*): String = {
+    val lines = (Config("dense", 0, 0, 1000) +: configs).map { config =>
+      import config._
       val interval = s"""{"low": ${loss - 0.01}, "high": ${loss + 0.01}}"""
       s"""{"method": "$method", "sparsity": $sparsity, "union": "shared", "batch_size": 4,
-         |"profile": null, "perplexity": ${10 * (1 + loss)}, "token_accuracy": 0.5, "rouge_l": 0.4,
+         |"profile": ${profile.fold("null")(file => s""""$file"""")},
+         |"perplexity": ${10 * (1 + loss)}, "token_accuracy": 0.5, "rouge_l": 0.4,
          |"same_as_dense": 0.6, "kl": 0.01, "own_density": 0.3, "union_density": 0.7,
          |"bytes_read": $read, "bytes_dense": 1000, "decode_tokens_per_s": ${2000 - read},
          |"perplexity_loss": $loss, "perplexity_interval": $interval,
@@ -38,8 +47,6 @@ object Pages {
          |"rouge_l_interval": $interval, "same_as_dense_interval": $interval, "kl_interval": $interval,
          |"tokens": 100, "smaller_batches": {}}""".stripMargin
     }
-    val configs = Seq(
-      config("dense", 0, 0, 1000), config("m-countdown", 0.3, 0.03, 800), config("cats", 0.5, 0.2, 650))
-    s"""{"configs": [${configs.mkString(", ")}]}"""
+    s"""{"configs": [${lines.mkString(", ")}]}"""
   }
 }
