@@ -88,8 +88,11 @@ final class ChartImage {
             .filter(Double::isFinite)
             .max()
             .orElse(0);
-    if (chart.y().unit() == Chart.Unit.SHARE && highest > 0.6 && highest <= 1) {
+    boolean share = chart.y().unit() == Chart.Unit.SHARE;
+    if (share && highest > 0.6 && highest <= 1) {
       image.getStyler().setYAxisMax(1.0);
+    } else if (share && highest < 0.1) {
+      image.getStyler().setYAxisMax(0.1);
     }
     int next = 0;
     for (Chart.Series series : chart.series()) {

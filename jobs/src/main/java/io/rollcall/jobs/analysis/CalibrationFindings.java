@@ -15,7 +15,7 @@ import io.rollcall.jobs.runtime.TextFile;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -23,15 +23,17 @@ import java.util.TreeMap;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.SparkSession;
 
 /** What people ask before they adopt a profile: evaluations and profiles beside each other. */
 public final class CalibrationFindings {
-  private final List<Metrics> sparse;
+  private final List<Metrics> sparse = new ArrayList<>();
   private final Map<String, SparsityProfile> profiles = new TreeMap<>();
-  /** Whether an evaluated profile has one threshold for all batch sizes, by file. */
-  private final Map<String, Boolean> uniform = new HashMap<>();
+  /** Whether the profile of an evaluated configuration has one threshold for all batch sizes. */
+  private final Map<Metrics, Boolean> uniform = new IdentityHashMap<>();
 
   /**
    * @param evaluations folders that evaluate wrote
@@ -40,17 +42,30 @@ public final class CalibrationFindings {
    */
   public CalibrationFindings(SparkSession spark, List<String> evaluations, List<String> profiles) {
     Configuration configuration = spark.sessionState().newHadoopConf();
-    this.sparse =
-        Evaluations.read(spark, evaluations).stream()
-            .filter(metrics -> metrics.sparsity() > 0)
-            .toList();
     profiles.forEach(file -> this.profiles.put(file, profile(file, configuration)));
-    for (Metrics metrics : sparse) {
-      String file = metrics.profile();
-      if (file != null && TextFile.exists("profile", file, configuration)) {
-        uniform.computeIfAbsent(file, any -> isUniform(profile(file, configuration)));
+    for (String folder : evaluations) {
+      for (Metrics metrics : Evaluations.read(spark, List.of(folder))) {
+        if (metrics.sparsity() > 0) {
+          sparse.add(metrics);
+          evaluated(metrics.profile(), folder, configuration)
+              .ifPresent(profile -> uniform.put(metrics, isUniform(profile)));
+        }
       }
     }
+  }
+
+  /** By the name that evaluate was given, or where evaluations keep their profiles. */
+  private static Optional<SparsityProfile> evaluated(
+      String file, String folder, Configuration configuration) {
+    if (file == null) {
+      return Optional.empty();
+    }
+    String name = new Path(file).getName();
+    return Stream.of(new Path(file), new Path(folder, "profiles/" + name), new Path(folder, name))
+        .map(Path::toString)
+        .filter(place -> TextFile.exists("profile", place, configuration))
+        .findFirst()
+        .map(place -> profile(place, configuration));
   }
 
   /** All questions. */
@@ -95,11 +110,11 @@ public final class CalibrationFindings {
     String question = "What do thresholds for each batch size buy?";
     List<Metrics> known =
         sparse.stream()
-            .filter(m -> m.profile() != null && uniform.containsKey(m.profile()))
+            .filter(uniform::containsKey)
             .filter(m -> m.batchSize() > 1 && !m.union().equals("own"))
             .toList();
-    List<Metrics> same = known.stream().filter(m -> uniform.get(m.profile())).toList();
-    List<Metrics> aware = known.stream().filter(m -> !uniform.get(m.profile())).toList();
+    List<Metrics> same = known.stream().filter(uniform::get).toList();
+    List<Metrics> aware = known.stream().filter(m -> !uniform.get(m)).toList();
     if (same.isEmpty() || aware.isEmpty()) {
       return Evidence.nothing(
           "batch-aware",
@@ -115,7 +130,7 @@ public final class CalibrationFindings {
             QualityCharts.bytesAgainstLoss(
                 "Bytes against loss in batches",
                 known,
-                m -> (uniform.get(m.profile()) ? "uniform" : "batch-aware") + ", " + QualityCharts.kind(m))),
+                m -> (uniform.get(m) ? "uniform" : "batch-aware") + ", " + QualityCharts.kind(m))),
         List.of(within("Profiles with thresholds by batch size", aware), within("Profiles with one threshold for all batch sizes", same)),
         QualityCharts.table(known),
         false);

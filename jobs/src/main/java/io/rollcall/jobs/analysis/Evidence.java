@@ -2,8 +2,10 @@ package io.rollcall.jobs.analysis;
 
 import io.rollcall.jobs.evaluate.Metrics;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
 import java.util.function.ToDoubleFunction;
@@ -68,6 +70,20 @@ record Evidence(
         cells(label).stream().filter(cell -> cell.batchSize() == batch).toList();
     return (double) there.stream().mapToLong(Savings.Cell::bytesRead).sum()
         / there.stream().mapToLong(Savings.Cell::bytesDense).sum();
+  }
+
+  /** What evaluate found for a run as it ran. */
+  Optional<Quality> quality(Run run) {
+    return Quality.of(run, evaluated);
+  }
+
+  /** The latest run of which that is known, those of the main label first. */
+  Optional<Run> known() {
+    return savings.runs().stream()
+        .filter(run -> quality(run).isPresent())
+        .max(
+            Comparator.comparing((Run run) -> savings.label(run).equals(main))
+                .thenComparing(Run::started));
   }
 
   /** An answer where nothing can be shown. */

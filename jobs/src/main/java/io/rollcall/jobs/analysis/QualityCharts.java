@@ -18,7 +18,7 @@ import java.util.stream.Collectors;
 final class QualityCharts {
   private QualityCharts() {}
 
-  /** A point for each configuration, a series for each method, union and batch size. */
+  /** A point for each configuration and dense, a series for each method, union and batch size. */
   static Chart bytesAgainstLoss(String title, List<Metrics> sparse) {
     return bytesAgainstLoss(title, sparse, QualityCharts::kind);
   }
@@ -40,6 +40,7 @@ final class QualityCharts {
                     points.stream().mapToDouble(Metrics::bytesToDense).toArray(),
                     points.stream().mapToDouble(Metrics::perplexityLoss).toArray(),
                     points.stream().map(m -> "sparsity " + m.sparsity()).toList())));
+    drawn.add(new Chart.Series("dense", false, new double[] {1}, new double[] {0}, null));
     return new Chart(
         Chart.Kind.POINTS,
         title,

@@ -10,11 +10,9 @@ import java.util.List;
 /** What the bytes saved cost in quality. */
 final class QualityFinding {
   private final Evidence runs;
-  private final String main;
 
   QualityFinding(Evidence runs) {
     this.runs = runs;
-    this.main = runs.main();
   }
 
   Finding finding() {
@@ -28,25 +26,20 @@ final class QualityFinding {
           "The evaluate command compares profiles with dense on documents that have reference answers.");
     }
     DataTable table = QualityCharts.table(sparse);
-    Run run = main == null ? null : runs.last(main);
     String known =
-        run == null
-            ? "No sparse run is there to compare."
-            : Quality.of(run, runs.evaluated())
-                .map(
-                    q ->
-                        format(
-                            "Evaluated as it ran, %s loses %s of perplexity (%s to %s with 95 %% confidence) for"
-                                + " %s of dense's bytes.",
-                            main,
-                            finePercent(q.of().perplexityLoss()),
-                            finePercent(q.of().perplexityLossInterval().low()),
-                            finePercent(q.of().perplexityLossInterval().high()),
-                            percent(q.of().bytesToDense())))
-                .orElse(
-                    format(
-                        "None of them is %s at batch %d as it ran, so its own loss is not known.",
-                        main, run.batchSize()));
+        runs.known()
+            .map(
+                run -> {
+                  Metrics of = runs.quality(run).orElseThrow().of();
+                  return format(
+                      "Evaluated as it ran, %s loses %s of perplexity (%s with 95 %% confidence) for %s of"
+                          + " dense's bytes.",
+                      runs.savings().label(run),
+                      finePercent(of.perplexityLoss()),
+                      QualityCharts.interval(of),
+                      percent(of.bytesToDense()));
+                })
+            .orElse("None of them is a run of these as it ran, so its own loss is not known.");
     return new Finding(
         "quality",
         question,

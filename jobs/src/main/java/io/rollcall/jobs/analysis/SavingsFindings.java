@@ -60,11 +60,9 @@ public final class SavingsFindings {
     return new QualityFinding(runs).finding();
   }
 
-  /** What evaluate found for the latest sparse run's own configuration; empty where not known. */
+  /** What evaluate found for a run's own configuration; empty where not known. */
   public Optional<Metrics> loss() {
-    return runs.main() == null
-        ? Optional.empty()
-        : Quality.of(runs.last(runs.main()), runs.evaluated()).map(Quality::of);
+    return runs.known().flatMap(runs::quality).map(Quality::of);
   }
 
   /** The partitions that kept their device busy longest. */

@@ -112,7 +112,7 @@
           ? { formatter: function (value) { return format(chart.x.unit, value); } } : {})
       }),
       yAxis: with_({
-        type: 'value', max: chart.y.unit === 'SHARE' && !numeric && highest(chart) > 0.6 ? 1 : null,
+        type: 'value', max: chart.y.unit === 'SHARE' && !numeric ? top(chart) : null,
         axisLabel: Object.assign({}, text, {
           formatter: function (value) { return format(chart.y.unit, value); }
         })
@@ -121,12 +121,13 @@
     };
   }
 
-  function highest(chart) {
+  // A share's axis: all of it, unless that would flatten the picture, and never a magnified trifle.
+  function top(chart) {
     var most = 0;
     chart.series.forEach(function (one) {
       one.y.forEach(function (y) { most = Math.max(most, y === null ? 0 : y); });
     });
-    return most < 1.005 ? most : 0;
+    return most > 1.005 ? null : most > 0.6 ? 1 : most < 0.1 ? 0.1 : null;
   }
 
   function draw() {
