@@ -69,12 +69,13 @@ final class CostFinding {
                 price(shown.denseHours()),
                 shown.basis()),
             format(
-                "That is %s %s; a device hour is an hour in which a task kept its device busy%s.",
+                "That is %s %s%s.",
                 percent(Math.abs(saved)),
                 saved >= 0 ? "saved" : "more than dense",
                 runs.hourPrice().isPresent()
-                    ? format(", at a price of %.2f", runs.hourPrice().getAsDouble())
-                    : "; a price for it makes this money")),
+                    ? format(
+                        ", at a price of %.2f for a device hour", runs.hourPrice().getAsDouble())
+                    : "; a device hour is one in which a task kept its device busy")),
         table,
         shown.basis() != Cost.Basis.MEASURED);
   }
