@@ -28,6 +28,7 @@ import picocli.CommandLine.Spec;
       TrainPredictorCommand.class,
       RecoverCommand.class,
       EvaluateCommand.class,
+      ReportCommand.class,
       BenchCommand.class
     },
     footer = {"", "Options after a lone -- are spark-submit's (with jobs/bin/rollcall)."})

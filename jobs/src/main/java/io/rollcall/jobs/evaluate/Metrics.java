@@ -25,7 +25,7 @@ import java.util.function.ToDoubleFunction;
  * @param tokens decode positions counted
  * @param smallerBatches the steps at the end of each task's documents, by sequences in flight
  */
-record Metrics(
+public record Metrics(
     String method,
     double sparsity,
     String union,
@@ -52,8 +52,13 @@ record Metrics(
     Map<Integer, Smaller> smallerBatches) {
 
   /** What a step with fewer sequences was worth. */
-  record Smaller(
+  public record Smaller(
       long tokens, double perplexity, double kl, double ownDensity, double unionDensity) {}
+
+  /** Feed-forward bytes read, of what dense reads at the same precision. */
+  public double bytesToDense() {
+    return (double) bytesRead / bytesDense;
+  }
 
   /** @param dense scores of the same documents, in the same order */
   static Metrics of(

@@ -87,7 +87,7 @@ final class MetricsPage {
           interval("%.1f - %.1f", m.perplexityLossInterval(), 100),
           format("%.2f", m.ownDensity()),
           format("%.2f", m.unionDensity()),
-          format("%.2f", (double) m.bytesRead() / m.bytesDense()),
+          format("%.2f", m.bytesToDense()),
           format("%,.0f", m.decodeTokensPerS()));
     }
     return table;
