@@ -8,7 +8,9 @@ import io.rollcall.engine.generation.Prompt;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskFaults;
+import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
 import io.rollcall.jobs.runtime.TemplateSource;
@@ -16,9 +18,11 @@ import java.io.Serializable;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.util.SerializableConfiguration;
@@ -37,11 +41,33 @@ final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> 
 
   private final Broadcast<Work> broadcast;
 
-  AnswerTask(Broadcast<Work> broadcast) {
+  private AnswerTask(Broadcast<Work> broadcast) {
     this.broadcast = broadcast;
   }
 
-  /** Documents without an answer are left out. */
+  /** Documents with the model's answers for references; those that get none are left out. */
+  static List<PromptTable.Referenced> run(
+      JavaSparkContext context,
+      Work work,
+      List<PromptTable.Referenced> documents,
+      int partitions) {
+    Broadcast<Work> sent = context.broadcast(work);
+    try {
+      return context
+          .parallelize(
+              documents.stream().map(d -> new String[] {d.id(), d.prompt()}).toList(), partitions)
+          .mapPartitions(new AnswerTask(sent))
+          .collect()
+          .stream()
+          .map(row -> new PromptTable.Referenced(row[0], row[1], row[2]))
+          .toList();
+    } catch (RuntimeException e) {
+      throw Failures.explain(e);
+    } finally {
+      sent.destroy();
+    }
+  }
+
   @Override
   public Iterator<String[]> call(Iterator<String[]> rows) {
     return TaskFaults.rethrown(() -> answers(rows, broadcast.value(), TaskContext.get()));

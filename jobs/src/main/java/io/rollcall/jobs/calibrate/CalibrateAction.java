@@ -16,28 +16,23 @@ import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Decoding;
-import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.input.DocumentRows;
 import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ProfileFiles;
 import io.rollcall.jobs.runtime.ProgressPrinter;
 import io.rollcall.jobs.runtime.TemplateSource;
 import io.rollcall.jobs.runtime.TextFile;
 import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.broadcast.Broadcast;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.SerializableConfiguration;
@@ -53,17 +48,11 @@ public final class CalibrateAction {
   /** Batches of a task: its last one runs out of documents. */
   private static final int BATCHES_PER_TASK = 8;
   private static final int MOST_TASKS = 1024;
-  /** Documents to search with, and as many to check on, where the corpus has them. */
-  private static final int SEARCH_DOCUMENTS = 128;
-  /** The same in batches, for the steps at the end are not full. */
-  private static final int SEARCH_BATCHES = 8;
-  private static final int HELD_OUT_SHARE = 4;
-  private static final int ENOUGH_DOCUMENTS = 64;
-  private static final int ENOUGH_BATCHES = 8;
 
   private final SparkSession spark;
   private final CalibrateRequest request;
   private final Configuration configuration;
+  private final ProfileFiles files;
   private final String runId = UUID.randomUUID().toString();
   private PrintStream progress;
   private boolean terminal;
@@ -72,6 +61,7 @@ public final class CalibrateAction {
     this.spark = spark;
     this.request = request;
     this.configuration = spark.sessionState().newHadoopConf();
+    this.files = new ProfileFiles(request.output(), "predictor", configuration);
   }
 
   /**
@@ -93,12 +83,12 @@ public final class CalibrateAction {
    */
   public CalibrateResult execute() {
     long started = System.nanoTime();
-    requireAbsent();
+    files.requireAbsent();
     spark.sparkContext()
         .setJobGroup("rollcall " + runId, "rollcall calibrate: " + request.input().path(), true);
     try {
       SparsityProfile profile = calibrate();
-      write(profile);
+      files.write(profile);
       return new CalibrateResult(
           request.output(), profile, (System.nanoTime() - started) / 1e9);
     } finally {
@@ -128,84 +118,23 @@ public final class CalibrateAction {
   }
 
   private SparsityProfile search(Calibrator.Target target, PromptTable table, long rows) {
-    ProfileSearch.Corpus corpus = corpus(table);
-    Dataset<Row> heldOut =
-        spark
-            .createDataset(
-                corpus.heldOut().stream().map(PromptTable.Referenced::id).toList(),
-                Encoders.STRING())
-            .toDF(PromptTable.ID);
+    SearchCorpus corpus = SearchCorpus.of(table, request);
     say("sketching scores");
     CalibrationJob.Sketched sketched =
-        sketch(target, table.without(heldOut), rows - corpus.heldOut().size());
+        sketch(target, corpus.others(spark, table), rows - corpus.heldOut().size());
     requireEnough(sketched);
+    if (request.references() == null) {
+      say("answering the documents, dense");
+      AnswerTask.Work work =
+          new AnswerTask.Work(request.model(), request.decoding(), template(), hadoop());
+      corpus =
+          corpus.answered(
+              documents ->
+                  AnswerTask.run(context(), work, documents, partitions(documents.size())));
+    }
     return new ProfileSearch(
-            target,
-            sketched,
-            answered(corpus),
-            cost(),
-            request.decoding(),
-            this::measure,
-            this::say)
+            target, sketched, corpus, cost(), request.decoding(), this::measure, this::say)
         .search(request.maxLoss(), request.uniform(), request.input().path());
-  }
-
-  /** The first documents by a hash of their ids; the very first are held out. */
-  private ProfileSearch.Corpus corpus(PromptTable table) {
-    int batch = request.decoding().batchSize();
-    int wanted = Math.max(SEARCH_DOCUMENTS, SEARCH_BATCHES * batch);
-    List<PromptTable.Referenced> documents = table.referenced((1 + HELD_OUT_SHARE) * wanted);
-    int enough = Math.max(ENOUGH_DOCUMENTS, ENOUGH_BATCHES * batch);
-    if (documents.size() < enough) {
-      throw new UserException(
-          String.format(
-              Locale.ROOT,
-              "input '%s' is too small to search: %d documents can be used%s, and %d are enough for"
-                  + " --batch-size %d; give more documents or a smaller --batch-size",
-              request.input().path(),
-              documents.size(),
-              request.references() == null
-                  ? ""
-                  : " that have both a prompt and text in column '" + request.references() + "'",
-              enough,
-              batch));
-    }
-    int heldOut = Math.min(wanted, documents.size() / HELD_OUT_SHARE);
-    return new ProfileSearch.Corpus(
-        documents.subList(heldOut, Math.min(documents.size(), heldOut + wanted)),
-        documents.subList(0, heldOut));
-  }
-
-  /** With the model's own answers for references where there are none. */
-  private ProfileSearch.Corpus answered(ProfileSearch.Corpus corpus) {
-    if (request.references() != null) {
-      return corpus;
-    }
-    say("answering the documents, dense");
-    return new ProfileSearch.Corpus(answers(corpus.searched()), answers(corpus.heldOut()));
-  }
-
-  private List<PromptTable.Referenced> answers(List<PromptTable.Referenced> documents) {
-    Broadcast<AnswerTask.Work> work =
-        context()
-            .broadcast(
-                new AnswerTask.Work(
-                    request.model(), request.decoding(), template(), hadoop()));
-    try {
-      return context()
-          .parallelize(
-              documents.stream().map(d -> new String[] {d.id(), d.prompt()}).toList(),
-              partitions(documents.size()))
-          .mapPartitions(new AnswerTask(work))
-          .collect()
-          .stream()
-          .map(row -> new PromptTable.Referenced(row[0], row[1], row[2]))
-          .toList();
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
-    } finally {
-      work.destroy();
-    }
   }
 
   private Evaluation measure(
@@ -266,7 +195,7 @@ public final class CalibrateAction {
     return new Calibrator.Target(
         method,
         method.needsPredictor()
-            ? new Predictors(request.predictorName(), given.predictors().layers())
+            ? new Predictors(files.tensorsName(), given.predictors().layers())
             : null,
         request.union() == null ? given.union() : request.union(),
         batchSize);
@@ -376,25 +305,5 @@ public final class CalibrateAction {
                 ENOUGH_STEPS));
       }
     }
-  }
-
-  private void requireAbsent() {
-    if (TextFile.exists("output", request.output(), configuration)) {
-      throw new UserException(
-          "output '" + request.output() + "' exists already; delete it or choose another --output");
-    }
-  }
-
-  private void write(SparsityProfile profile) {
-    if (profile.predictors() != null) {
-      String path =
-          new Path(new Path(request.output()).getParent(), request.predictorName()).toString();
-      TextFile.write("predictor", path, profile.predictors().write(), configuration);
-    }
-    TextFile.write(
-        "output",
-        request.output(),
-        (profile.toJson() + "\n").getBytes(StandardCharsets.UTF_8),
-        configuration);
   }
 }

@@ -67,10 +67,4 @@ public record CalibrateRequest(
       throw new UsageException("--uniform is of a search; give --max-loss, or leave it out");
     }
   }
-
-  /** Name of the safetensors file that predictors get beside the profile. */
-  String predictorName() {
-    String name = output.substring(output.lastIndexOf('/') + 1);
-    return (name.endsWith(".json") ? name.substring(0, name.length() - 5) : name) + ".safetensors";
-  }
 }

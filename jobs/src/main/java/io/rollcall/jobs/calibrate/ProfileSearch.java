@@ -40,14 +40,11 @@ final class ProfileSearch {
 
   private final Calibrator.Target target;
   private final CalibrationJob.Sketched sketched;
-  private final Corpus corpus;
+  private final SearchCorpus corpus;
   private final FeedForwardCost cost;
   private final Decoding decoding;
   private final Measuring measuring;
   private final Progress progress;
-
-  /** Documents that the search may see, and those it is checked on. */
-  record Corpus(List<PromptTable.Referenced> searched, List<PromptTable.Referenced> heldOut) {}
 
   /** Runs profiles beside dense on documents' references. */
   interface Measuring {
@@ -65,7 +62,7 @@ final class ProfileSearch {
   ProfileSearch(
       Calibrator.Target target,
       CalibrationJob.Sketched sketched,
-      Corpus corpus,
+      SearchCorpus corpus,
       FeedForwardCost cost,
       Decoding decoding,
       Measuring measuring,

@@ -49,12 +49,14 @@ public final class ProfileFiles {
   }
 
   /**
-   * Writes both, the tensors first.
+   * Writes both, the tensors first; the JSON alone where there are none.
    *
    * @throws UserException when one cannot be written
    */
   public void write(SparsityProfile profile) {
-    TextFile.write(what, tensors, profile.tensors(), configuration);
+    if (profile.predictors() != null || profile.corrections() != null) {
+      TextFile.write(what, tensors, profile.tensors(), configuration);
+    }
     byte[] json = (profile.toJson() + "\n").getBytes(StandardCharsets.UTF_8);
     TextFile.write("output", output, json, configuration);
   }
