@@ -135,6 +135,8 @@
     drawn = places.map(function (place) {
       var one = echarts.init(place, null, { renderer: 'svg' });
       one.setOption(option(charts[Number(place.dataset.chart)], place.clientWidth));
+      place.querySelector('svg')
+        .setAttribute('viewBox', '0 0 ' + place.clientWidth + ' ' + place.clientHeight);
       return one;
     });
   }
@@ -152,7 +154,11 @@
   draw();
   window.addEventListener('resize', redraw);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
-  // on paper, widths and colours are others
-  window.addEventListener('beforeprint', draw);
-  window.addEventListener('afterprint', draw);
+  // Paper is white, and wider or narrower than the window: drawings scale.
+  function onPaper(yes) {
+    document.documentElement.classList.toggle('paper', yes);
+    draw();
+  }
+  window.addEventListener('beforeprint', function () { onPaper(true); });
+  window.addEventListener('afterprint', function () { onPaper(false); });
 }());
