@@ -24,6 +24,7 @@ public final class Cublas implements Gemm {
   private static final int DEFAULT_ALGORITHM = -1;
   private static final int AS_IT_LIES = 0;
   private static final int TRANSPOSED = 1;
+  private static final int ALLOC_FAILED = 3;
 
   /** What NVIDIA recommends for Hopper; given to cuBLAS so that it never allocates by itself. */
   private static final long WORKSPACE = 32L << 20;
@@ -69,6 +70,7 @@ public final class Cublas implements Gemm {
    *
    * @throws IllegalArgumentException if -Drollcall.cublas or ROLLCALL_CUBLAS names no cuBLAS
    * @throws CudaException if there is one that does not start
+   * @throws DeviceMemoryException if there is no memory left for it
    */
   public static Optional<Cublas> open(CudaContext context, CudaStream stream) {
     return CublasLibrary.find().map(library -> new Cublas(context, stream, library));
@@ -189,6 +191,10 @@ public final class Cublas implements Gemm {
 
   private void call(String function, Object... arguments) {
     int status = invoke(function, arguments);
+    if (status == ALLOC_FAILED) {
+      throw new DeviceMemoryException(
+          "cuBLAS (" + function + ")", context.freeBytes(), context.device().memoryBytes());
+    }
     if (status != 0) {
       throw failure(function, status);
     }
@@ -198,7 +204,7 @@ public final class Cublas implements Gemm {
     String name =
         switch (status) {
           case 1 -> "NOT_INITIALIZED";
-          case 3 -> "ALLOC_FAILED";
+          case ALLOC_FAILED -> "ALLOC_FAILED";
           case 7 -> "INVALID_VALUE";
           case 8 -> "ARCH_MISMATCH";
           case 11 -> "MAPPING_ERROR";

@@ -113,7 +113,7 @@ final class RandomDeviceModel {
     }
     // uniform numbers of so many bits have a deviation of 2^bits / sqrt(12)
     double deviation = (type == WeightType.INT4 ? 16 : 256) / Math.sqrt(12);
-    try (DeviceBuffer numbers = upload("noise", uniform());
+    try (DeviceBuffer numbers = upload("noise", uniform(type));
         DeviceBuffer scale = upload("scales", halves((float) (DEVIATION / deviation)))) {
       repeat(numbers, matrix.elements());
       repeat(scale, matrix.scales());
@@ -122,9 +122,15 @@ final class RandomDeviceModel {
     return matrix;
   }
 
-  private static ByteBuffer uniform() {
+  /** Of mean zero: nibbles are v + 8 for v from -7 to 7, and -8 would be one value too many below. */
+  private static ByteBuffer uniform(WeightType type) {
     byte[] bytes = new byte[NOISE_ELEMENTS];
     new Random(3).nextBytes(bytes);
+    if (type == WeightType.INT4) {
+      for (int i = 0; i < bytes.length; i++) {
+        bytes[i] |= (byte) (((bytes[i] & 0x0f) == 0 ? 0x08 : 0) | ((bytes[i] & 0xf0) == 0 ? 0x80 : 0));
+      }
+    }
     ByteBuffer buffer = Uploads.direct(bytes.length);
     buffer.put(0, bytes);
     return buffer;
