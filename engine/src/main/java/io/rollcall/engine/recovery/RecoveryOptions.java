@@ -20,7 +20,6 @@ public record RecoveryOptions(int rank, int batchSize, int layersPerPass) implem
   /** Fraction of the model's parameters that corrections may have. */
   public static final double SHARE = 0.01;
 
-  private static final int PASSES = 4;
   private static final long STATISTICS_BYTES = 256L << 20;
 
   public RecoveryOptions {
@@ -55,11 +54,10 @@ public record RecoveryOptions(int rank, int batchSize, int layersPerPass) implem
     }
   }
 
-  /** A quarter of the layers, or as many as 256 MiB of statistics hold; at least one. */
+  /** As many as 256 MiB of statistics hold, at least one. */
   public static int layersPerPass(ModelConfig model) {
-    int quarter = (model.layers() + PASSES - 1) / PASSES;
     long held = STATISTICS_BYTES / statisticsBytes(model.hiddenSize());
-    return (int) Math.max(1, Math.min(quarter, held));
+    return (int) Math.max(1, Math.min(model.layers(), held));
   }
 
   /**

@@ -69,7 +69,7 @@ final class RecoverCommand implements Callable<Integer> {
       paramLabel = "N",
       description = "layers fitted from one pass over the documents. A pass runs with the corrections of"
           + " the passes before; the first of its layers corrects what these have left, too"
-          + " (default: a quarter of the layers, or as many as 256 MiB of statistics hold)")
+          + " (default: as many as 256 MiB of statistics hold)")
   private Integer layersPerPass;
 
   @Mixin private AnswerOptions answers;
