@@ -56,8 +56,8 @@ public record RecoveryOptions(int rank, int batchSize, int layersPerPass) implem
 
   /** As many as 256 MiB of statistics hold, at least one. */
   public static int layersPerPass(ModelConfig model) {
-    long layers = STATISTICS_BYTES / statisticsBytes(model.hiddenSize());
-    return (int) Math.max(1, Math.min(model.layers(), layers));
+    long held = STATISTICS_BYTES / statisticsBytes(model.hiddenSize());
+    return (int) Math.max(1, Math.min(model.layers(), held));
   }
 
   /**

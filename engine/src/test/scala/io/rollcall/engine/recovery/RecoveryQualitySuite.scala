@@ -117,7 +117,7 @@ class RecoveryQualitySuite extends AnyFunSuite with BeforeAndAfterAll {
       val ranks = chosen("ROLLCALL_RANKS", s"0,$most").map(_.toInt)
       val recovered = perPass.flatMap(corrected(plain, batchSize, ranks, _, training))
       val found = perplexities(plain +: recovered, batchSize, test)
-      info(f"batch $batchSize $method $sparsity: dense ${found(0)}%.3f, sparse ${found(1)}%.3f, " +
+      note(f"batch $batchSize $method $sparsity: dense ${found(0)}%.3f, sparse ${found(1)}%.3f, " +
         perPass.flatMap(p => ranks.map(r => s"rank $r by $p")).zip(found.drop(2))
           .map { case (name, p) => f"$name $p%.3f" }.mkString(", "))
       if (documents.isEmpty) assert(found.last < 0.95 * found(1))

@@ -13,7 +13,7 @@ import io.rollcall.jobs.runtime.ModelSource;
  *     answers
  * @param profile file of the profile that corrections are fitted for
  * @param rank of the corrections' maps, 0 for biases alone; null for the largest that may be
- * @param layersPerPass null for all that the statistics of one pass have room for
+ * @param layersPerPass null for as many as the statistics of a pass have room for
  * @param decoding greedy; its batch size is that of the runs which the corrections are for
  * @param output file of the profile with corrections
  */

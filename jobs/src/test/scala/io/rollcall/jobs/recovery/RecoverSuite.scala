@@ -99,6 +99,10 @@ class RecoverSuite extends SparkSuite {
         new SparsityRequest(null, null, path("out/recovered.json"), null), batchSize = 4)).execute()
     assert(generated.totals.errorRows == 0)
     assert(generated.profile.corrections.fitting.batchSize == 4)
+    val record = new ObjectMapper()
+      .readTree(Files.readString(Paths.get(path("generations"), "runs", generated.runId + ".json")))
+    val named = record.get("profile").get("corrections")
+    assert(named.get("file").asText == "recovered.safetensors" && !named.has("layers"), named)
   }
 
   test("the command fits to the model's own answers, a layer a pass, and says what is left of the error") {
