@@ -127,7 +127,7 @@ struct WideStream {
           barrier_init(barriers + w * 2 * kMostStages + kMostStages + i, 4);  // empty
         }
       for (int w = 0; w < 2; w++) {
-        barrier_init(arrived + w, 1);
+        barrier_init(arrived + w, blocks > 1 ? 1 : 4);
         barrier_init(free + w, blocks * (kFinishing / kWarp));
       }
       more(after);
@@ -367,6 +367,10 @@ struct WideStream {
   __device__ void send(int unit, const float (&sums)[kSums]) const {
     const int group = warpgroup(), lane = threadIdx.x % kWarp;
     if (unit >= 2) barrier_wait_cluster(free + group, (unit / 2 - 1) & 1);
+    if (blocks == 1) {
+      keep(sums);
+      return;
+    }
 #pragma unroll
     for (int q = 0; q < kPieceColumns; q++) {
       const int piece = threadIdx.x / kWarp % 4 * kPieceColumns + q;
@@ -377,6 +381,21 @@ struct WideStream {
       store_counted(to, barrier, d[0], d[1], d[4], d[5]);
       store_counted(to + kPieceBytes / 2, barrier, d[2], d[3], d[6], d[7]);
     }
+  }
+
+  // The same where this block is its cluster's only one, in which asynchronous stores have no place.
+  __device__ void keep(const float (&sums)[kSums]) const {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int q = 0; q < kPieceColumns; q++) {
+      const int piece = threadIdx.x / kWarp % 4 * kPieceColumns + q;
+      char* to = sums_at + (warpgroup() * kPieces + piece) * kPieceBytes + lane * 16;
+      const float* d = sums + 8 * q;
+      *reinterpret_cast<float4*>(to) = make_float4(d[0], d[1], d[4], d[5]);
+      *reinterpret_cast<float4*>(to + kPieceBytes / 2) = make_float4(d[2], d[3], d[6], d[7]);
+    }
+    __syncwarp();
+    if (lane == 0) barrier_arrive(arrived + warpgroup());
   }
 
   // ---- finishing ---------------------------------------------------------------------------------------
@@ -393,7 +412,7 @@ struct WideStream {
   template <class Done>
   __device__ void finish(int unit, const Done& done) const {
     const int lane = threadIdx.x % kWarp, warp = (threadIdx.x - kMultiplying) / kWarp, group = unit & 1;
-    if (threadIdx.x == kMultiplying) barrier_expect(arrived + group, kPieces * kPieceBytes);
+    if (blocks > 1 && threadIdx.x == kMultiplying) barrier_expect(arrived + group, kPieces * kPieceBytes);
     barrier_wait_cluster(arrived + group, unit / 2 & 1);
     Piece pieces[kPieceColumns];
 #pragma unroll
