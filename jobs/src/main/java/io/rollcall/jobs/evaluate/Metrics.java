@@ -23,6 +23,7 @@ import java.util.function.ToDoubleFunction;
  * @param decodeTokensPerS of a task, greedy answers
  * @param perplexityLoss perplexity / dense's - 1, on the same documents
  * @param tokens decode positions counted
+ * @param correctionRank largest of the profile's corrections; null without
  * @param smallerBatches the steps at the end of each task's documents, by sequences in flight
  */
 public record Metrics(
@@ -49,6 +50,7 @@ public record Metrics(
     Bootstrap.Interval sameAsDenseInterval,
     Bootstrap.Interval klInterval,
     long tokens,
+    Integer correctionRank,
     Map<Integer, Smaller> smallerBatches) {
 
   /** What a step with fewer sequences was worth. */
@@ -91,6 +93,7 @@ public record Metrics(
         bootstrap.interval(sample::same),
         bootstrap.interval(sample::divergence),
         scores.documents().stream().mapToLong(DocumentScore::tokens).sum(),
+        candidate.correctionRank(),
         smaller(scores));
   }
 

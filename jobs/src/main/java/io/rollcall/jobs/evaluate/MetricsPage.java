@@ -40,6 +40,9 @@ final class MetricsPage {
     lines.add("");
     lines.add(quality().toString());
     lines.add(cost().toString());
+    if (metrics.stream().anyMatch(m -> m.correctionRank() != null)) {
+      lines.add("r is the rank of a profile's corrections.");
+    }
     lines.add("Intervals hold with 95 % confidence (bootstrap over documents). All figures: " + path);
     lines.add(adoption.sentence());
     return lines;
@@ -94,9 +97,11 @@ final class MetricsPage {
   }
 
   private static String name(Metrics m) {
-    return m.sparsity() == 0
-        ? m.method()
-        : format("%s %s %s", m.method(), m.sparsity(), m.union());
+    if (m.sparsity() == 0) {
+      return m.method();
+    }
+    String name = format("%s %s %s", m.method(), m.sparsity(), m.union());
+    return m.correctionRank() == null ? name : name + format(", r %d", m.correctionRank());
   }
 
   private static String interval(String format, Bootstrap.Interval interval, double unit) {

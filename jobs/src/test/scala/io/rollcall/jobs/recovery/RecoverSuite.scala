@@ -84,6 +84,7 @@ class RecoverSuite extends SparkSuite {
       new ObjectMapper().readTree(Files.readString(Paths.get(path(output), "metrics.json"))).get("configs").get(1)
     }
     val (without, corrected) = (evaluated(plain, "a"), evaluated(path("out/recovered.json"), "b"))
+    assert(corrected.get("correction_rank").asInt == 4 && without.get("correction_rank").isNull)
     assert(corrected.get("kl").asDouble < 0.9 * without.get("kl").asDouble)
     // a bias and a map are read in every layer and step, in bf16 as the weights
     val (d, f) = (384.0, 1536.0)
