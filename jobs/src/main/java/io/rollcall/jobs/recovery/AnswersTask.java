@@ -1,14 +1,11 @@
 package io.rollcall.jobs.recovery;
 
 import io.rollcall.engine.calibration.DecodePositions.Document;
-import io.rollcall.engine.generation.Generation;
-import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.generation.Prompt;
-import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.jobs.generate.DenseAnswers;
 import io.rollcall.jobs.generate.TaskFaults;
 import io.rollcall.jobs.input.DocumentRows;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -53,21 +50,8 @@ final class AnswersTask implements FlatMapFunction<Iterator<Row>, String[]> {
       List<Document> documents, RecoveryWork work, TaskContext task) {
     RecoveryWork.Leased lease = work.lease(task);
     var prompts = documents.stream().map(d -> new Prompt(d.id(), d.prompt())).iterator();
-    Map<String, String> answers = new HashMap<>();
-    try (Generator generator =
-        new Generator(
-            lease.model(),
-            SparsityPlan.dense(lease.model().digest()),
-            lease.template(),
-            lease.options(),
-            task.cpus(),
-            prompts)) {
-      while (generator.hasNext()) {
-        task.killTaskIfInterrupted();
-        Generation generation = generator.next();
-        answers.put(generation.id(), generation.output());
-      }
-    }
+    Map<String, String> answers =
+        DenseAnswers.of(lease.model(), lease.template(), lease.options(), prompts, task);
     List<Document> answered = new ArrayList<>();
     documents.forEach(d -> answered.add(new Document(d.id(), d.prompt(), answers.get(d.id()))));
     return answered;
