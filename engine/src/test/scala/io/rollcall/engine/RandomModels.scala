@@ -8,7 +8,7 @@ import scala.util.Random
 
 import io.rollcall.engine.model.{LayerWeights, Model, ModelConfig, ModelWeights, Rope}
 import io.rollcall.engine.runner.CpuModel
-import io.rollcall.engine.sparsity.{Predictor, Predictors}
+import io.rollcall.engine.sparsity.{Bf16, Correction, Corrections, Predictor, Predictors}
 import io.rollcall.kernels.{Activation, WeightMatrix, WeightType}
 
 /** Small models of random f32 weights, without a tokenizer. */
@@ -70,6 +70,22 @@ object RandomModels {
       "random.safetensors",
       Seq.fill(config.layers) {
         new Predictor(rank, bits(rank * d, 1 / math.sqrt(d)), bits(f * rank, 1 / math.sqrt(rank)))
+      }.asJava)
+  }
+
+  /** Random corrections of a size with outputs'; the first layer has a bias alone. */
+  def corrections(config: ModelConfig, seed: Int, rank: Int, buckets: Int): Corrections = {
+    val random = new Random(seed)
+    def bits(n: Int, scale: Double) =
+      Array.fill(n)(Bf16.round((random.nextGaussian() * scale).toFloat))
+    val d = config.hiddenSize
+    new Corrections(
+      "random.safetensors",
+      null,
+      Seq.tabulate(config.layers) { layer =>
+        val r = if (layer == 0) 0 else rank
+        new Correction(
+          r, Array.fill(buckets)(bits(d, 0.5)), bits(r * d, 1 / math.sqrt(d)), bits(d * r, 0.5 / math.sqrt(rank)))
       }.asJava)
   }
 }

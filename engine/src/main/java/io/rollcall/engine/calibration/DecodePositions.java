@@ -1,6 +1,5 @@
 package io.rollcall.engine.calibration;
 
-import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.evaluation.ReferenceReader;
 import io.rollcall.engine.evaluation.ReferencedDocument;
@@ -144,13 +143,10 @@ public final class DecodePositions {
       if (blank(document.prompt()) || blank(document.reference())) {
         return null;
       }
-      try {
-        ReferencedDocument read =
-            reader.read(index++, document.id(), document.prompt(), document.reference());
-        return read.positions() > options.context() ? null : read;
-      } catch (UserException e) {
-        return null; // the template refuses the text
-      }
+      return reader
+          .fitting(
+              index++, document.id(), document.prompt(), document.reference(), options.context())
+          .orElse(null);
     }
 
     private static boolean blank(String text) {

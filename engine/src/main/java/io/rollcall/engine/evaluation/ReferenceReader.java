@@ -1,10 +1,12 @@
 package io.rollcall.engine.evaluation;
 
+import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.checkpoint.TokenizerConfig;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.text.PromptTemplate;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.Set;
 
 /** Encodes documents with their references, which end as the model ends an answer. */
@@ -26,6 +28,16 @@ public final class ReferenceReader {
     int[] ended = Arrays.copyOf(answer, answer.length + end.length);
     System.arraycopy(end, 0, ended, answer.length, end.length);
     return new ReferencedDocument(index, id, template.encode(text), ended);
+  }
+
+  /** The same; none where the template refuses the text, or the context is too short for it. */
+  public Optional<ReferencedDocument> fitting(
+      int index, String id, String text, String reference, int context) {
+    try {
+      return Optional.of(read(index, id, text, reference)).filter(d -> d.positions() <= context);
+    } catch (UserException e) {
+      return Optional.empty();
+    }
   }
 
   /** The token that the tokenizer names, where the model ends with it; of others the lowest, if any. */

@@ -50,6 +50,14 @@ public record ModelConfig(
     return Architecture.of(config).config(config, SpecialTokens.read(files, config));
   }
 
+  /** Elements of all weights; tied embeddings count once. */
+  public long parameters() {
+    long d = hiddenSize;
+    long attention = 2L * (heads + kvHeads) * headSize * d;
+    long layer = attention + 3 * d * intermediateSize + 2 * d;
+    return (tiedEmbeddings ? 1L : 2L) * vocabulary * d + layers * layer + d;
+  }
+
   /** Attention over a cache whose slots hold {@code slotContext} positions. */
   public AttentionShape attention(int slotContext) {
     return new AttentionShape(heads, kvHeads, headSize, slotContext);

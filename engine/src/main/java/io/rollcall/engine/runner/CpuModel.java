@@ -74,6 +74,7 @@ public record CpuModel(Model model, WeightType weightType, ModelWeights weights)
         new RankRule(config().intermediateSize(), sparsity),
         RunnerOptions.greedy(1, context, workers),
         null,
+        null,
         null);
   }
 
@@ -84,6 +85,11 @@ public record CpuModel(Model model, WeightType weightType, ModelWeights weights)
     dense.requireShape(config(), name());
     return new CpuModelRunner(
         this, new SparsityPlan(dense, Crossover.never()), options, method, observer);
+  }
+
+  @Override
+  public CpuModelRunner observed(SparsityPlan plan, LayerObserver observer, RunnerOptions options) {
+    return new CpuModelRunner(this, plan, options, observer);
   }
 
   @Override

@@ -26,6 +26,7 @@ public final class CpuModelRunner implements ModelRunner {
   private final FeedForward feedForward;
   private final Method observed;
   private final ScoreObserver observer;
+  private final LayerObserver layerObserver;
   private final Sampler sampler;
   private final TokenBatch step;
   private final float[] cos;
@@ -46,6 +47,11 @@ public final class CpuModelRunner implements ModelRunner {
     this(model, plan, options, null, null);
   }
 
+  /** @param layers sees every feed-forward layer of the steps */
+  CpuModelRunner(CpuModel model, SparsityPlan plan, RunnerOptions options, LayerObserver layers) {
+    this(model, plan, ThresholdRule.of(plan.profile()), options, null, null, layers);
+  }
+
   /**
    * @param observed a method whose scores the observer sees while the steps run by the plan; null for
    *     the plan's own
@@ -56,7 +62,7 @@ public final class CpuModelRunner implements ModelRunner {
       RunnerOptions options,
       Method observed,
       ScoreObserver observer) {
-    this(model, plan, ThresholdRule.of(plan.profile()), options, observed, observer);
+    this(model, plan, ThresholdRule.of(plan.profile()), options, observed, observer, null);
   }
 
   CpuModelRunner(
@@ -65,7 +71,8 @@ public final class CpuModelRunner implements ModelRunner {
       ThresholdRule thresholds,
       RunnerOptions options,
       Method observed,
-      ScoreObserver observer) {
+      ScoreObserver observer,
+      LayerObserver layerObserver) {
     config = model.config();
     weights = model.weights();
     int slots = options.slots();
@@ -90,6 +97,7 @@ public final class CpuModelRunner implements ModelRunner {
     sin = config.rope().sin(context);
     this.observed = observed;
     this.observer = observer;
+    this.layerObserver = layerObserver;
     sampler = new Sampler(options.sampling(), config.vocabulary());
     pool = new WorkerPool(options.workers());
     kernels = CpuKernels.create(pool);
@@ -157,6 +165,11 @@ public final class CpuModelRunner implements ModelRunner {
             feedForward.observeDense(layer, observed, w, normed, n);
           }
           feedForward.step(layer, w, normed, n, mixed, record);
+          if (layerObserver != null) {
+            layerObserver.observe(
+                new ObservedLayer(
+                    layer, n, normed, hidden, mixed, y -> feedForward.dense(w, normed, n, y)));
+          }
         });
     int[] sampled = new int[n];
     for (int row = 0; row < n; row++) {

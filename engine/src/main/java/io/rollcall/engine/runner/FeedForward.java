@@ -27,6 +27,7 @@ final class FeedForward {
   private final FeedForwardCost cost;
   private final ScoreObserver observer;
   private final List<PredictorMatrices> predictors;
+  private final OutputCorrection correction;
 
   private final float[] gate;
   private final float[] up;
@@ -77,6 +78,9 @@ final class FeedForward {
                 .toList();
     upCoefficients = new float[predicted == null ? 0 : coefficients.length];
     reduced = new float[batchSize * plan.profile().predictorRank()];
+    correction =
+        new OutputCorrection(
+            kernels, plan.profile().corrections(), config.hiddenSize(), batchSize);
     union = new RowIndex(f);
     all = new RowIndex(f);
     for (int row = 0; row < f; row++) {
@@ -136,6 +140,10 @@ final class FeedForward {
     }
     sum(weights.down(), rows, dense, batch, y);
     long read = cost.read(method, dense ? f : loaded, plan.profile().predictorRank());
+    if (drops(dense)) {
+      correction.add(layer, bucket, x, batch, y);
+      read += cost.read(plan.profile().correction(layer));
+    }
     record.layer(layer, called, 0, loaded, dense, read);
   }
 
@@ -146,6 +154,14 @@ final class FeedForward {
     scores(method, layer, weights, x, batch);
     coefficients(method, weights, x, batch, dense ? all : rows, dense);
     sum(weights.down(), dense ? all : rows, dense, batch, y);
+    if (drops(dense)) {
+      correction.add(layer, BatchBuckets.of(batch), x, batch, y);
+    }
+  }
+
+  /** Whether sequences go without rows: under own past the crossover too. */
+  private boolean drops(boolean dense) {
+    return !dense || plan.union() instanceof UnionStrategy.Own;
   }
 
   /** Scores of a method while the step itself runs dense. */

@@ -51,6 +51,17 @@ public interface LoadedModel extends AutoCloseable {
             + backend() + "; give --backend cpu");
   }
 
+  /**
+   * A runner by a plan that shows its feed-forward layers from within.
+   *
+   * @throws UserException on a backend that cannot
+   */
+  default ModelRunner observed(SparsityPlan plan, LayerObserver observer, RunnerOptions options) {
+    throw new UserException(
+        "corrections are fitted on the CPU, and the model is on " + backend()
+            + "; give --backend cpu");
+  }
+
   /** The crossover of each batch bucket up to {@code batchSize}, measured here and now. */
   Crossover crossover(SparsityProfile profile, int batchSize, int workers);
 

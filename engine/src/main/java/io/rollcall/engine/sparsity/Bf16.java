@@ -10,6 +10,11 @@ public final class Bf16 {
     return (short) ((raw + 0x7fff + (raw >>> 16 & 1)) >>> 16);
   }
 
+  /** What the bits stand for. */
+  public static float value(short bits) {
+    return Float.intBitsToFloat(bits << 16);
+  }
+
   /** All of them. */
   public static short[] round(float[] values) {
     short[] bits = new short[values.length];

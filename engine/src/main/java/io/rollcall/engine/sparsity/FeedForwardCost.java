@@ -35,6 +35,17 @@ public record FeedForwardCost(int hidden, int intermediate, WeightType type) {
     };
   }
 
+  /**
+   * Bytes of a layer's correction, d + 2rd elements in bf16 whatever the weights' precision.
+   *
+   * @param correction null for none
+   */
+  public long read(Correction correction) {
+    return correction == null
+        ? 0
+        : WeightType.BF16.bytes(Correction.parameters(correction.rank(), hidden, 1));
+  }
+
   private long rowBytes() {
     return type.bytes(hidden);
   }

@@ -2,13 +2,9 @@ package io.rollcall.engine.sparsity;
 
 import com.fasterxml.jackson.annotation.JsonValue;
 import io.rollcall.engine.UserException;
-import io.rollcall.engine.checkpoint.Tensor;
 import io.rollcall.engine.checkpoint.TensorFile;
 import io.rollcall.engine.model.ModelConfig;
-import io.rollcall.kernels.WeightType;
 import java.io.Serializable;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,12 +23,6 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
     layers = List.copyOf(layers);
   }
 
-  /** Name of the file beside a profile. */
-  public static String fileBeside(String profile) {
-    String name = profile.substring(profile.lastIndexOf('/') + 1);
-    return (name.endsWith(".json") ? name.substring(0, name.length() - 5) : name) + ".safetensors";
-  }
-
   public int rank() {
     return layers.get(0).rank();
   }
@@ -47,8 +37,8 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
     List<Predictor> layers = new ArrayList<>();
     while (tensors.has(a(layers.size()))) {
       int layer = layers.size();
-      int rank = extent(tensors, a(layer), 0, profile);
-      if (extent(tensors, b(layer), 1, profile) != rank
+      int rank = ProfileTensors.extent(tensors, a(layer), 0, profile);
+      if (ProfileTensors.extent(tensors, b(layer), 1, profile) != rank
           || (layer > 0 && rank != layers.get(0).rank())) {
         throw new UserException(
             String.format(
@@ -57,7 +47,7 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
       }
       layers.add(
           new Predictor(
-              rank, bf16(tensors.tensor(a(layer))), bf16(tensors.tensor(b(layer)))));
+              rank, ProfileTensors.bf16(tensors.tensor(a(layer))), ProfileTensors.bf16(tensors.tensor(b(layer)))));
     }
     if (layers.isEmpty()) {
       throw new UserException(
@@ -69,13 +59,17 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
 
   /** The file's content, in bf16. */
   public byte[] write() {
+    return TensorFile.write(tensors());
+  }
+
+  Map<String, TensorFile.Shaped> tensors() {
     Map<String, TensorFile.Shaped> tensors = new LinkedHashMap<>();
     for (int layer = 0; layer < layers.size(); layer++) {
       Predictor p = layers.get(layer);
-      tensors.put(a(layer), shaped(p.rank(), p.hidden(), p.a()));
-      tensors.put(b(layer), shaped(p.intermediate(), p.rank(), p.b()));
+      tensors.put(a(layer), ProfileTensors.shaped(p.rank(), p.hidden(), p.a()));
+      tensors.put(b(layer), ProfileTensors.shaped(p.intermediate(), p.rank(), p.b()));
     }
-    return TensorFile.write(tensors);
+    return tensors;
   }
 
   /** @throws UserException when they are another shape's */
@@ -102,30 +96,5 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
 
   private static String b(int layer) {
     return "layers." + layer + ".predictor.b";
-  }
-
-  private static int extent(TensorFile tensors, String name, int dimension, String profile) {
-    List<Long> shape = tensors.shape(name);
-    if (shape.size() != 2 || shape.get(dimension) < 1) {
-      throw new UserException(
-          "tensor " + name + " of profile '" + profile + "' has shape " + shape
-              + "; it must be a matrix");
-    }
-    return Math.toIntExact(shape.get(dimension));
-  }
-
-  private static short[] bf16(Tensor tensor) {
-    if (tensor.type() == WeightType.BF16) {
-      short[] bits = new short[tensor.data().remaining() / 2];
-      tensor.data().duplicate().order(ByteOrder.LITTLE_ENDIAN).asShortBuffer().get(bits);
-      return bits;
-    }
-    return Bf16.round(tensor.floats());
-  }
-
-  private static TensorFile.Shaped shaped(int rows, int columns, short[] bits) {
-    ByteBuffer data = ByteBuffer.allocate(2 * bits.length).order(ByteOrder.LITTLE_ENDIAN);
-    data.asShortBuffer().put(bits);
-    return new TensorFile.Shaped(List.of((long) rows, (long) columns), new Tensor(WeightType.BF16, data));
   }
 }

@@ -23,6 +23,7 @@ final class ProfileJson {
   /**
    * @param buckets largest batch of each row of thresholds, for people who read the file
    * @param predictor name of the safetensors file beside this one; absent for most methods
+   * @param corrections absent for most profiles
    */
   private record File(
       int format,
@@ -33,7 +34,23 @@ final class ProfileJson {
       double[] sparsity,
       float[][] thresholds,
       SparsityProfile.Calibration calibration,
-      String predictor) {}
+      String predictor,
+      CorrectionsFile corrections) {}
+
+  /** @param file name of the safetensors file beside this one: the predictors', where it has some */
+  private record CorrectionsFile(String file, Corrections.Fitting fitting) {
+
+    static CorrectionsFile of(Corrections corrections) {
+      return corrections == null
+          ? null
+          : new CorrectionsFile(corrections.file(), corrections.fitting());
+    }
+
+    Corrections read(String name, Function<String, byte[]> siblings) {
+      require(file != null, name, "has corrections without a file");
+      return Corrections.read(file, fitting, siblings.apply(file), name);
+    }
+  }
 
   private ProfileJson() {}
 
@@ -53,7 +70,8 @@ final class ProfileJson {
                   profile.sparsity(),
                   profile.thresholds(),
                   profile.calibration(),
-                  profile.predictors() == null ? null : profile.predictors().file()));
+                  profile.predictors() == null ? null : profile.predictors().file(),
+                  CorrectionsFile.of(profile.corrections())));
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
     }
@@ -90,7 +108,8 @@ final class ProfileJson {
         file.calibration,
         method.needsPredictor()
             ? Predictors.read(file.predictor, siblings.apply(file.predictor), name)
-            : null);
+            : null,
+        file.corrections == null ? null : file.corrections.read(name, siblings));
   }
 
   private static void require(boolean holds, String name, String otherwise) {

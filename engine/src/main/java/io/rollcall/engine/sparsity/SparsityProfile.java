@@ -1,9 +1,12 @@
 package io.rollcall.engine.sparsity;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.checkpoint.TensorFile;
 import io.rollcall.engine.model.ModelConfig;
 import java.io.Serializable;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Function;
 
 /**
@@ -14,6 +17,7 @@ import java.util.function.Function;
  * @param thresholds [bucket][layer]; the last bucket serves every larger one; empty for dense
  * @param calibration corpus, its size, the densities measured; null where unknown
  * @param predictors of d-countdown and s-countdown; null for the others
+ * @param corrections of the sparse layers' outputs; null for none
  */
 public record SparsityProfile(
     String modelDigest,
@@ -22,7 +26,8 @@ public record SparsityProfile(
     double[] sparsity,
     float[][] thresholds,
     Calibration calibration,
-    Predictors predictors)
+    Predictors predictors,
+    Corrections corrections)
     implements Serializable {
 
   /**
@@ -148,6 +153,18 @@ public record SparsityProfile(
     }
   }
 
+  /** A profile without corrections. */
+  public SparsityProfile(
+      String modelDigest,
+      Method method,
+      UnionStrategy union,
+      double[] sparsity,
+      float[][] thresholds,
+      Calibration calibration,
+      Predictors predictors) {
+    this(modelDigest, method, union, sparsity, thresholds, calibration, predictors, null);
+  }
+
   /** A profile of a method without a predictor. */
   public SparsityProfile(
       String modelDigest,
@@ -162,13 +179,20 @@ public record SparsityProfile(
   /** The same with predictors. */
   public SparsityProfile with(Predictors others) {
     return new SparsityProfile(
-        modelDigest, method, union, sparsity, thresholds, calibration, others);
+        modelDigest, method, union, sparsity, thresholds, calibration, others, corrections);
+  }
+
+  /** The same with other corrections, or with none where they are null. */
+  public SparsityProfile with(Corrections others) {
+    return new SparsityProfile(
+        modelDigest, method, union, sparsity, thresholds, calibration, predictors, others);
   }
 
   /** The same with an account of the predictors' training. */
   public SparsityProfile with(Training training) {
     return new SparsityProfile(
-        modelDigest, method, union, sparsity, thresholds, calibration.with(training), predictors);
+        modelDigest, method, union, sparsity, thresholds, calibration.with(training), predictors,
+        corrections);
   }
 
   public static SparsityProfile dense(String modelDigest) {
@@ -178,7 +202,7 @@ public record SparsityProfile(
 
   /**
    * @param name where it came from, for messages
-   * @param siblings reads a file beside it: the predictors that it may name
+   * @param siblings reads a file beside it: the predictors and corrections that it may name
    * @throws UserException when it is not a profile
    */
   public static SparsityProfile fromJson(
@@ -186,9 +210,21 @@ public record SparsityProfile(
     return ProfileJson.read(json, name, siblings);
   }
 
-  /** The file's text; predictors are a file of their own, {@link Predictors#write}. */
+  /** The file's text; predictors and corrections are in a file of their own, {@link #tensors}. */
   public String toJson() {
     return ProfileJson.write(this);
+  }
+
+  /** The content of the safetensors file beside it, where it has predictors or corrections. */
+  public byte[] tensors() {
+    Map<String, TensorFile.Shaped> tensors = new LinkedHashMap<>();
+    if (predictors != null) {
+      tensors.putAll(predictors.tensors());
+    }
+    if (corrections != null) {
+      tensors.putAll(corrections.tensors());
+    }
+    return TensorFile.write(tensors);
   }
 
   /** @throws UserException when the profile is another model's */
@@ -202,7 +238,7 @@ public record SparsityProfile(
     }
   }
 
-  /** @throws UserException when thresholds or predictors are not of the model's shape */
+  /** @throws UserException when thresholds, predictors or corrections are not of the model's shape */
   public void requireShape(ModelConfig model, String modelName) {
     for (float[] bucket : thresholds) {
       if (bucket.length != model.layers()) {
@@ -215,11 +251,19 @@ public record SparsityProfile(
     if (predictors != null) {
       predictors.requireShape(model, modelName);
     }
+    if (corrections != null) {
+      corrections.requireShape(model, modelName);
+    }
   }
 
   /** Rank of the predictors; 0 without. */
   public int predictorRank() {
     return predictors == null ? 0 : predictors.rank();
+  }
+
+  /** What a layer's sparse output is corrected by; null for nothing. */
+  public Correction correction(int layer) {
+    return corrections == null ? null : corrections.layers().get(layer);
   }
 
   /** Threshold of a layer for a step of the bucket. */

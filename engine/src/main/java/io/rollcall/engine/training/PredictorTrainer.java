@@ -1,5 +1,6 @@
 package io.rollcall.engine.training;
 
+import io.rollcall.engine.algebra.Products;
 import io.rollcall.engine.sparsity.Bf16;
 import io.rollcall.engine.sparsity.Predictor;
 import io.rollcall.engine.sparsity.Quantiles;
@@ -124,7 +125,7 @@ public final class PredictorTrainer implements AutoCloseable {
       }
       fit.add(products, batch.x, targets, n);
     }
-    fit.solve(options.rank(), options.seed(), parameters.a, parameters.b);
+    fit.solve(options.rank(), parameters.a, parameters.b);
   }
 
   /** The gradient steps over one layer's positions. */

@@ -106,7 +106,10 @@ class CpuModelRunnerSuite extends AnyFunSuite {
           case _ => 2 * d * f + d * loaded
         }
       }.sum
-      assert(row.bytesRead === 4 * read, "f32 weights")
+      val correction = plan.profile.correction(row.layer)
+      val dropping = mine.count(!_.dense || plan.union.isInstanceOf[UnionStrategy.Own])
+      val corrected = if (correction == null) 0 else dropping * (1 + 2 * correction.rank) * d
+      assert(row.bytesRead === 4 * read + 2 * corrected, "f32 weights, bf16 corrections")
       assert(row.bytesDense === 4 * 3 * d * f * row.steps)
     }
   }
@@ -165,6 +168,16 @@ class CpuModelRunnerSuite extends AnyFunSuite {
       val model = RandomModels.model(seed = 4)
       val crossover = new Crossover(Array(0.6))
       compare(model, plan(model, method, UnionStrategy.parse(union), crossover), workers = 2)
+    }
+
+  for (method <- Seq(Method.CATS, Method.D_COUNTDOWN); union <- Seq("own", "shared", "budget:0.3"))
+    test(s"corrections add to the sparse outputs of $method with union $union and to the bytes read") {
+      for (crossover <- Seq(Crossover.never(), new Crossover(Array(0.6)))) {
+        val model = RandomModels.model(seed = 8)
+        val plain = plan(model, method, UnionStrategy.parse(union), crossover)
+        val corrections = RandomModels.corrections(model.config, seed = 9, rank = 5, buckets = 2)
+        compare(model, new SparsityPlan(plain.profile.`with`(corrections), crossover), workers = 2)
+      }
     }
 
   test("a batch that calls nothing loads nothing and still decodes") {

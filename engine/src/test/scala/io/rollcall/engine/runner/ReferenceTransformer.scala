@@ -3,7 +3,7 @@ package io.rollcall.engine.runner
 import scala.jdk.CollectionConverters._
 
 import io.rollcall.engine.model.LayerWeights
-import io.rollcall.engine.sparsity.{BatchBuckets, Method, SparsityPlan, UnionStrategy}
+import io.rollcall.engine.sparsity.{BatchBuckets, Correction, Method, SparsityPlan, UnionStrategy}
 import io.rollcall.kernels.{Activation, WeightMatrix}
 
 /**
@@ -132,6 +132,13 @@ final class ReferenceTransformer(model: CpuModel, plan: SparsityPlan) {
     if (plan.method.needsPredictor) scores.map(s => math.pow(math.max(0, s - threshold), 2))
     else scores.map(s => s * s)
 
+  /** c + U (V x). */
+  private def corrected(correction: Correction, bucket: Int, x: Vec): Vec = {
+    val bias = correction.bias(bucket).map(_.toDouble)
+    if (correction.rank == 0) bias
+    else plus(bias, times(correction.upMatrix, times(correction.downMatrix, x)))
+  }
+
   private def sparse(layer: Int, w: LayerWeights, h: Seq[Vec]): (Seq[Vec], Calls) = {
     val bucket = BatchBuckets.of(h.size)
     val threshold = plan.profile.threshold(bucket, layer)
@@ -151,7 +158,11 @@ final class ReferenceTransformer(model: CpuModel, plan: SparsityPlan) {
       plan.crossover.dense(bucket, loaded.size.toDouble / config.intermediateSize)
     val used = if (dense) (0 until config.intermediateSize).toSet else loaded
     val own = plan.union.isInstanceOf[UnionStrategy.Own]
-    val y = h.indices.map(b => over(w, h(b), if (own) used intersect called(b) else used))
+    val outputs = h.indices.map(b => over(w, h(b), if (own) used intersect called(b) else used))
+    val correction = plan.profile.correction(layer)
+    val y =
+      if (correction == null || (dense && !own)) outputs
+      else outputs.zip(h).map { case (o, x) => plus(o, corrected(correction, bucket, x)) }
     (y, Calls(layer, called, loaded, dense))
   }
 }

@@ -107,6 +107,37 @@ class SparsitySuite extends AnyFunSuite {
     assert(cut.contains("p.safetensors") && cut.contains("truncated"))
   }
 
+  test("a profile with predictors and corrections survives its two files") {
+    val config = io.rollcall.engine.RandomModels.model(1).config
+    val fitting = new Corrections.Fitting("docs", 9, 80, 11, 4, Array(0, 4, 4), Array(0.9, 0.8, 0.7))
+    val random = io.rollcall.engine.RandomModels.corrections(config, seed = 2, rank = 4, buckets = 3)
+    val written = new SparsityProfile(
+      "abc", Method.D_COUNTDOWN, new UnionStrategy.Shared, Array(0.7), Array(Array(-1f, 2f, 0f)), null,
+      predictors(new Random(3), layers = 3, rank = 3, d = 48, f = 100))
+      .`with`(new Corrections("p.safetensors", fitting, random.layers))
+    val content = written.tensors
+    val back = SparsityProfile.fromJson(written.toJson, "p.json", file => {
+      assert(file === "p.safetensors")
+      content
+    })
+    assert(back.toJson === written.toJson && back.tensors.sameElements(content))
+    assert(back.predictors.layers.size === 3 && back.corrections.fitting.remaining.toSeq === Seq(0.9, 0.8, 0.7))
+    back.requireShape(config, "/m")
+    val (a, b) = (back.correction(1), written.correction(1))
+    assert(a.rank === 4 && a.down.sameElements(b.down) && a.up.sameElements(b.up))
+    for (k <- 0 to 5) assert(a.bias(k).sameElements(b.bias(k)))
+    assert(back.correction(0).rank === 0)
+    assert(back.corrections.parameters === 3 * 3 * 48 + 2 * 2 * 4 * 48)
+    val without = back.`with`(null: Corrections)
+    assert(!without.toJson.contains("corrections") && without.correction(1) == null)
+    val other = io.rollcall.engine.RandomModels.model(1, layers = 2).config
+    assert(intercept[UserException](
+      profile.`with`(random).requireShape(other, "/m")).getMessage.contains("/m"))
+    val lost = intercept[UserException](
+      SparsityProfile.fromJson(written.toJson, "p.json", _ => written.predictors.write)).getMessage
+    assert(lost.contains("no tensor layers.0.correction.bias") && lost.contains("recover"))
+  }
+
   test("predictors of another shape than the model's are refused") {
     val config = io.rollcall.engine.RandomModels.model(1).config
     def profile(layers: Int, d: Int) = new SparsityProfile(

@@ -6,6 +6,7 @@ import scala.util.Random
 import org.scalatest.funsuite.AnyFunSuite
 
 import io.rollcall.engine.{RandomModels, UserException}
+import io.rollcall.engine.algebra.Products
 import io.rollcall.engine.calibration.{Calibrator, DecodePositions, ScoreSketches}
 import io.rollcall.engine.runner.{DecodeSequence, RunnerOptions, ScoreObserver, TokenBatch}
 import io.rollcall.engine.sampling.RandomStream
@@ -98,7 +99,7 @@ class PredictorTrainerSuite extends AnyFunSuite {
     try {
       val fit = new LowRankFit(d, f)
       fit.add(new Products(CpuKernels.create(pool)), x, y, n)
-      fit.solve(d, 1, a, b)
+      fit.solve(d, a, b)
     } finally pool.close()
     val fitted = Array.tabulate(d, f)((i, j) => (0 until d).map(k => a(k * d + i) * b(j * d + k)).sum)
     // the ridge of 0.3 shrinks what it finds

@@ -2,12 +2,10 @@ package io.rollcall.jobs.calibrate;
 
 import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
-import io.rollcall.engine.generation.Generation;
-import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.generation.Prompt;
 import io.rollcall.engine.runner.LoadedModel;
-import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.DenseAnswers;
 import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskFaults;
 import io.rollcall.jobs.input.PromptTable;
@@ -15,7 +13,6 @@ import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
 import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
-import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -82,21 +79,13 @@ final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> 
     rows.forEachRemaining(row -> prompts.put(row[0], row[1]));
     Stream<Prompt> asked =
         prompts.entrySet().stream().map(row -> new Prompt(row.getKey(), row.getValue()));
-    Map<String, String> answers = new HashMap<>();
-    try (Generator generator =
-        new Generator(
+    Map<String, String> answers =
+        DenseAnswers.of(
             model,
-            SparsityPlan.dense(model.digest()),
             work.template().of(model.model(), lease.files()),
             work.decoding().options(model.config()),
-            task.cpus(),
-            asked.iterator())) {
-      while (generator.hasNext()) {
-        task.killTaskIfInterrupted();
-        Generation generation = generator.next();
-        answers.put(generation.id(), generation.output());
-      }
-    }
+            asked.iterator(),
+            task);
     return prompts.entrySet().stream()
         .filter(row -> !answers.get(row.getKey()).isBlank())
         .map(row -> new String[] {row.getKey(), row.getValue(), answers.get(row.getKey())})

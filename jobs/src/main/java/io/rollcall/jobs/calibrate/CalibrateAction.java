@@ -16,22 +16,21 @@ import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.input.DocumentRows;
 import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ProfileFiles;
 import io.rollcall.jobs.runtime.ProgressPrinter;
 import io.rollcall.jobs.runtime.TemplateSource;
 import io.rollcall.jobs.runtime.TextFile;
-import io.rollcall.jobs.training.DocumentRows;
 import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Row;
@@ -53,6 +52,7 @@ public final class CalibrateAction {
   private final SparkSession spark;
   private final CalibrateRequest request;
   private final Configuration configuration;
+  private final ProfileFiles files;
   private final String runId = UUID.randomUUID().toString();
   private PrintStream progress;
   private boolean terminal;
@@ -61,6 +61,7 @@ public final class CalibrateAction {
     this.spark = spark;
     this.request = request;
     this.configuration = spark.sessionState().newHadoopConf();
+    this.files = new ProfileFiles(request.output(), "predictor", configuration);
   }
 
   /**
@@ -82,12 +83,12 @@ public final class CalibrateAction {
    */
   public CalibrateResult execute() {
     long started = System.nanoTime();
-    requireAbsent("output", request.output());
+    files.requireAbsent();
     spark.sparkContext()
         .setJobGroup("rollcall " + runId, "rollcall calibrate: " + request.input().path(), true);
     try {
       SparsityProfile profile = calibrate();
-      write(profile);
+      files.write(profile);
       return new CalibrateResult(
           request.output(), profile, (System.nanoTime() - started) / 1e9);
     } finally {
@@ -186,9 +187,6 @@ public final class CalibrateAction {
       given.requireShape(model.config(), model.name());
     }
     Method method = request.method() == null ? given.method() : request.method();
-    if (method.needsPredictor()) {
-      requireAbsent("predictor", predictorPath());
-    }
     if (method.needsPredictor() && given.method() != method) {
       throw new UserException(
           "profile '" + request.profile() + "' is of " + given.method()
@@ -197,7 +195,7 @@ public final class CalibrateAction {
     return new Calibrator.Target(
         method,
         method.needsPredictor()
-            ? new Predictors(request.predictorName(), given.predictors().layers())
+            ? new Predictors(files.tensorsName(), given.predictors().layers())
             : null,
         request.union() == null ? given.union() : request.union(),
         batchSize);
@@ -307,28 +305,5 @@ public final class CalibrateAction {
                 ENOUGH_STEPS));
       }
     }
-  }
-
-  private void requireAbsent(String what, String path) {
-    if (TextFile.exists(what, path, configuration)) {
-      throw new UserException(
-          what + " '" + path + "' exists already; delete it or choose another --output");
-    }
-  }
-
-  private String predictorPath() {
-    return new Path(new Path(request.output()).getParent(), request.predictorName()).toString();
-  }
-
-  private void write(SparsityProfile profile) {
-    if (profile.predictors() != null) {
-      TextFile.write(
-          "predictor", predictorPath(), profile.predictors().write(), configuration);
-    }
-    TextFile.write(
-        "output",
-        request.output(),
-        (profile.toJson() + "\n").getBytes(StandardCharsets.UTF_8),
-        configuration);
   }
 }

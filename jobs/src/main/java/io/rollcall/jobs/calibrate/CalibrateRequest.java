@@ -1,7 +1,6 @@
 package io.rollcall.jobs.calibrate;
 
 import io.rollcall.engine.sparsity.Method;
-import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.generate.Decoding;
@@ -67,10 +66,5 @@ public record CalibrateRequest(
     if (uniform && maxLoss == null) {
       throw new UsageException("--uniform is of a search; give --max-loss, or leave it out");
     }
-  }
-
-  /** Name of the safetensors file that predictors get beside the profile. */
-  String predictorName() {
-    return Predictors.fileBeside(output);
   }
 }

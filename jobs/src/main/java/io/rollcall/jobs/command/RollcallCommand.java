@@ -26,7 +26,9 @@ import picocli.CommandLine.Spec;
       GenerateCommand.class,
       CalibrateCommand.class,
       TrainPredictorCommand.class,
+      RecoverCommand.class,
       EvaluateCommand.class,
+      ReportCommand.class,
       BenchCommand.class
     },
     footer = {"", "Options after a lone -- are spark-submit's (with jobs/bin/rollcall)."})

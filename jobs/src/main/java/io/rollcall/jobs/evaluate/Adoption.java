@@ -25,7 +25,7 @@ record Adoption(Metrics metrics, String sentence) {
             .filter(m -> m.bytesRead() < m.bytesDense())
             .min(
                 Comparator.<Metrics, Boolean>comparing(m -> method(m).needsPredictor())
-                    .thenComparing(Adoption::bytes));
+                    .thenComparing(Metrics::bytesToDense));
     return best.map(m -> new Adoption(m, adopt(m, maxLoss)))
         .orElseGet(() -> new Adoption(null, none(able, maxLoss)));
   }
@@ -41,18 +41,13 @@ record Adoption(Metrics metrics, String sentence) {
     };
   }
 
-  /** To dense. */
-  private static double bytes(Metrics metrics) {
-    return (double) metrics.bytesRead() / metrics.bytesDense();
-  }
-
   private static String adopt(Metrics m, double maxLoss) {
     return String.format(
         Locale.ROOT,
         "Adopt %s: at batch %d perplexity rises by %.1f %% (at most %.1f %% with 95 %% confidence,"
             + " %.1f %% allowed) and %.0f %% of the feed-forward bytes are saved.",
         name(m), m.batchSize(), 100 * m.perplexityLoss(), 100 * m.perplexityLossInterval().high(),
-        100 * maxLoss, 100 * (1 - bytes(m)));
+        100 * maxLoss, 100 * (1 - m.bytesToDense()));
   }
 
   private static String none(List<Metrics> able, double maxLoss) {

@@ -17,6 +17,11 @@ record Candidate(String file, SparsityProfile profile) {
     return asked.length == 0 ? 0 : asked[Math.min(BatchBuckets.of(batchSize), asked.length - 1)];
   }
 
+  /** Null without corrections. */
+  Integer correctionRank() {
+    return profile.corrections() == null ? null : profile.corrections().rank();
+  }
+
   Method method() {
     return profile.method();
   }

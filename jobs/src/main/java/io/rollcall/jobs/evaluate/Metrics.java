@@ -23,9 +23,10 @@ import java.util.function.ToDoubleFunction;
  * @param decodeTokensPerS of a task, greedy answers
  * @param perplexityLoss perplexity / dense's - 1, on the same documents
  * @param tokens decode positions counted
+ * @param correctionRank largest of the profile's corrections; null without
  * @param smallerBatches the steps at the end of each task's documents, by sequences in flight
  */
-record Metrics(
+public record Metrics(
     String method,
     double sparsity,
     String union,
@@ -49,11 +50,17 @@ record Metrics(
     Bootstrap.Interval sameAsDenseInterval,
     Bootstrap.Interval klInterval,
     long tokens,
+    Integer correctionRank,
     Map<Integer, Smaller> smallerBatches) {
 
   /** What a step with fewer sequences was worth. */
-  record Smaller(
+  public record Smaller(
       long tokens, double perplexity, double kl, double ownDensity, double unionDensity) {}
+
+  /** Feed-forward bytes read, of what dense reads at the same precision. */
+  public double bytesToDense() {
+    return (double) bytesRead / bytesDense;
+  }
 
   /** @param dense scores of the same documents, in the same order */
   static Metrics of(
@@ -86,6 +93,7 @@ record Metrics(
         bootstrap.interval(sample::same),
         bootstrap.interval(sample::divergence),
         scores.documents().stream().mapToLong(DocumentScore::tokens).sum(),
+        candidate.correctionRank(),
         smaller(scores));
   }
 

@@ -1,6 +1,8 @@
 package io.rollcall.jobs.evaluate;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -12,17 +14,20 @@ import io.rollcall.jobs.runtime.TextFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
 /** DIR/metrics.json, and DIR/profiles with the thresholds that were calibrated for it. */
-final class MetricsFile {
+public final class MetricsFile {
   private static final ObjectMapper JSON =
       JsonMapper.builder()
           .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
           .enable(SerializationFeature.INDENT_OUTPUT)
+          .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
           .build();
+  private static final String NAME = "metrics.json";
 
   private final Path root;
   private final Configuration configuration;
@@ -43,8 +48,32 @@ final class MetricsFile {
     fields.put("version", Version.current());
   }
 
+  /** Whether evaluate has written its metrics into this directory. */
+  public static boolean exists(String directory, Configuration configuration) {
+    return TextFile.exists("metrics", new Path(directory, NAME).toString(), configuration);
+  }
+
+  /**
+   * The configurations that an evaluation compared, dense first.
+   *
+   * @throws UserException when the directory has no metrics.json or it is not evaluate's
+   */
+  public static List<Metrics> read(String directory, Configuration configuration) {
+    String path = new Path(directory, NAME).toString();
+    if (!exists(directory, configuration)) {
+      throw new UserException(
+          "evaluation '" + directory + "' has no " + NAME + "; give a folder that evaluate wrote");
+    }
+    try {
+      JsonNode configs = JSON.readTree(TextFile.read("metrics", path, configuration)).path("configs");
+      return List.of(JSON.treeToValue(configs, Metrics[].class));
+    } catch (JsonProcessingException | NullPointerException e) {
+      throw new UserException("'" + path + "' is not what evaluate writes; run evaluate again", e);
+    }
+  }
+
   String path() {
-    return new Path(root, "metrics.json").toString();
+    return new Path(root, NAME).toString();
   }
 
   /** Any record, map, number or text; names of a record's fields become snake case. */

@@ -40,6 +40,9 @@ final class MetricsPage {
     lines.add("");
     lines.add(quality().toString());
     lines.add(cost().toString());
+    if (metrics.stream().anyMatch(m -> m.correctionRank() != null)) {
+      lines.add("r is the rank of a profile's corrections.");
+    }
     lines.add("Intervals hold with 95 % confidence (bootstrap over documents). All figures: " + path);
     lines.add(adoption.sentence());
     return lines;
@@ -87,16 +90,18 @@ final class MetricsPage {
           interval("%.1f - %.1f", m.perplexityLossInterval(), 100),
           format("%.2f", m.ownDensity()),
           format("%.2f", m.unionDensity()),
-          format("%.2f", (double) m.bytesRead() / m.bytesDense()),
+          format("%.2f", m.bytesToDense()),
           format("%,.0f", m.decodeTokensPerS()));
     }
     return table;
   }
 
   private static String name(Metrics m) {
-    return m.sparsity() == 0
-        ? m.method()
-        : format("%s %s %s", m.method(), m.sparsity(), m.union());
+    if (m.sparsity() == 0) {
+      return m.method();
+    }
+    String name = format("%s %s %s", m.method(), m.sparsity(), m.union());
+    return m.correctionRank() == null ? name : name + format(", r %d", m.correctionRank());
   }
 
   private static String interval(String format, Bootstrap.Interval interval, double unit) {

@@ -318,7 +318,20 @@ public final class GenerateAction {
         .put("layers", totals.layers().stream().map(ProfileRecord::layer).toList())
         .put("bytes_read", totals.bytesRead())
         .put("bytes_dense", totals.bytesDense())
-        .put("devices", totals.devices());
+        .put("devices", totals.devices())
+        .put("slowest_partitions", totals.slowest().stream().map(GenerateAction::partition).toList());
+  }
+
+  private static Map<String, Object> partition(PartitionTimes task) {
+    Map<String, Object> fields = new LinkedHashMap<>();
+    fields.put("partition", task.partition());
+    fields.put("host", task.host());
+    fields.put("rows", task.rows());
+    fields.put("prompt_tokens", task.promptTokens());
+    fields.put("output_tokens", task.outputTokens());
+    fields.put("prefill_seconds", task.times().prefillNanos() / 1e9);
+    fields.put("decode_seconds", task.times().decodeNanos() / 1e9);
+    return fields;
   }
 
   /** Busy seconds, summed over tasks; tokens per second are per task. */

@@ -22,6 +22,7 @@ import java.util.stream.Stream;
  * @param layers own and union density summed over steps, by layer
  * @param buckets what sequences called, by layer and batch bucket
  * @param devices what the tasks ran on; those alike are one
+ * @param slowest of the tasks, slowest first; not all of them
  */
 public record RunTotals(
     Map<String, Long> finishReasons,
@@ -31,13 +32,15 @@ public record RunTotals(
     PhaseTimes times,
     List<LayerTotals> layers,
     List<BucketTotals> buckets,
-    List<DeviceUse> devices)
+    List<DeviceUse> devices,
+    List<PartitionTimes> slowest)
     implements Serializable {
 
   private static final int ERROR_KINDS = 20;
 
   public static final RunTotals NONE =
-      new RunTotals(Map.of(), Map.of(), 0, 0, PhaseTimes.NONE, List.of(), List.of(), List.of());
+      new RunTotals(
+          Map.of(), Map.of(), 0, 0, PhaseTimes.NONE, List.of(), List.of(), List.of(), List.of());
 
   /**
    * The decode steps of one layer.
@@ -126,11 +129,17 @@ public record RunTotals(
             PhaseTimes.NONE,
             List.of(),
             List.of(),
+            List.of(),
             List.of()));
   }
 
-  /** Adds what a finished generator knows. */
-  public RunTotals plus(PhaseTimes times, List<LayerStatistics> statistics, DeviceUse device) {
+  /** Adds what a task's finished generator knows to the task's rows. */
+  RunTotals plus(
+      PhaseTimes times,
+      List<LayerStatistics> statistics,
+      DeviceUse device,
+      int partition,
+      String host) {
     return plus(
         new RunTotals(
             Map.of(),
@@ -140,7 +149,10 @@ public record RunTotals(
             times,
             statistics.stream().map(LayerTotals::of).toList(),
             byBucket(statistics.stream().map(BucketTotals::of).toList()),
-            List.of(device)));
+            List.of(device),
+            List.of(
+                new PartitionTimes(
+                    partition, host, rows(), promptTokens, outputTokens, times))));
   }
 
   public RunTotals plus(RunTotals other) {
@@ -152,7 +164,8 @@ public record RunTotals(
         times.plus(other.times),
         byLayer(layers, other.layers),
         byBucket(Stream.concat(buckets.stream(), other.buckets.stream()).toList()),
-        together(devices, other.devices));
+        together(devices, other.devices),
+        PartitionTimes.slowest(slowest, other.slowest));
   }
 
   /** Rows written to generations. */

@@ -56,7 +56,7 @@ public final class SparsityPlanner {
       return SparsityProfile.fromJson(
           TextFile.read("profile", request.profile(), configuration),
           request.profile(),
-          file -> TextFile.sibling("predictor", request.profile(), file, configuration));
+          file -> TextFile.sibling("profile tensors", request.profile(), file, configuration));
     }
     return own(request).orElseGet(() -> calibrate(request, calibration));
   }

@@ -9,6 +9,7 @@ import io.rollcall.jobs.runtime.TaskProgress;
 import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
+import org.apache.spark.SparkEnv;
 import org.apache.spark.TaskContext;
 import org.apache.spark.sql.Row;
 
@@ -83,11 +84,15 @@ final class TaskRows implements Iterator<Row> {
 
   private void finish() {
     List<LayerStatistics> all = generator.statistics();
-    totals = totals.plus(generator.times(), all, device);
+    totals = totals.plus(generator.times(), all, device, task.partitionId(), host());
     accumulator.add(totals);
     report();
     generator.close();
     statistics = all.iterator();
+  }
+
+  private static String host() {
+    return SparkEnv.get().blockManager().blockManagerId().host();
   }
 
   private void report() {

@@ -156,6 +156,15 @@ public final class OutputDirectory {
     }
   }
 
+  /** Whether a run that finished has left both tables here. */
+  public boolean hasTables() {
+    try {
+      return files.exists(new Path(generations())) && files.exists(new Path(sparsity()));
+    } catch (IOException e) {
+      throw new UserException("cannot read output '" + root + "': " + e.getMessage(), e);
+    }
+  }
+
   /** The records of earlier runs, as JSON. */
   public List<String> records() {
     try {

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
@@ -43,7 +44,21 @@ public final class ModelRegistry implements AutoCloseable {
     }
   }
 
-  private record Measured(String method, int predictorRank, int batchSize, int workers) {}
+  /** @param correctionRank largest of the corrections; absent without */
+  private record Measured(
+      String method, int predictorRank, OptionalInt correctionRank, int batchSize, int workers) {
+
+    static Measured of(SparsityProfile profile, int batchSize, int workers) {
+      return new Measured(
+          profile.method().toString(),
+          profile.predictorRank(),
+          profile.corrections() == null
+              ? OptionalInt.empty()
+              : OptionalInt.of(profile.corrections().rank()),
+          batchSize,
+          workers);
+    }
+  }
 
   private static final class Entry {
     final CompletableFuture<LoadedModel> model = new CompletableFuture<>();
@@ -98,10 +113,9 @@ public final class ModelRegistry implements AutoCloseable {
 
     /** Where dense is faster than sparse on this device: measured once, by who asks first. */
     public Crossover crossover(SparsityProfile profile, int batchSize, int workers) {
-      Measured what =
-          new Measured(profile.method().toString(), profile.predictorRank(), batchSize, workers);
       return entry.crossovers.computeIfAbsent(
-          what, ignored -> model().crossover(profile, batchSize, workers));
+          Measured.of(profile, batchSize, workers),
+          ignored -> model().crossover(profile, batchSize, workers));
     }
 
     /** Gives the model back. */

@@ -6,6 +6,7 @@ import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.training.SampleCollector;
 import io.rollcall.jobs.generate.TaskFaults;
+import io.rollcall.jobs.input.DocumentRows;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.jobs.runtime.TaskProgress;
 import java.util.Iterator;

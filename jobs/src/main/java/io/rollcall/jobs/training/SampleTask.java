@@ -1,6 +1,7 @@
 package io.rollcall.jobs.training;
 
 import io.rollcall.engine.calibration.DecodePositions.Document;
+import io.rollcall.jobs.input.DocumentRows;
 import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.function.Function2;

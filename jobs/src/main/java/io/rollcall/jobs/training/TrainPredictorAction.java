@@ -19,11 +19,10 @@ import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ProfileFiles;
 import io.rollcall.jobs.runtime.ProgressPrinter;
 import io.rollcall.jobs.runtime.TemplateSource;
-import io.rollcall.jobs.runtime.TextFile;
 import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Comparator;
 import java.util.List;
@@ -31,7 +30,6 @@ import java.util.Locale;
 import java.util.UUID;
 import java.util.function.ToDoubleFunction;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.Path;
 import org.apache.spark.HashPartitioner;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
@@ -64,6 +62,7 @@ public final class TrainPredictorAction {
   private final SparkSession spark;
   private final TrainPredictorRequest request;
   private final Configuration configuration;
+  private final ProfileFiles files;
   private final String runId = UUID.randomUUID().toString();
   private PrintStream progress;
   private boolean terminal;
@@ -72,6 +71,7 @@ public final class TrainPredictorAction {
     this.spark = spark;
     this.request = request;
     this.configuration = spark.sessionState().newHadoopConf();
+    files = new ProfileFiles(request.output(), "predictor", configuration);
   }
 
   /**
@@ -99,10 +99,7 @@ public final class TrainPredictorAction {
    */
   public TrainPredictorResult execute() {
     long started = System.nanoTime();
-    String predictorPath =
-        new Path(new Path(request.output()).getParent(), request.predictorName()).toString();
-    requireAbsent("output", request.output());
-    requireAbsent("predictor", predictorPath);
+    files.requireAbsent();
     describe("checks");
     try {
       Described model = model();
@@ -148,11 +145,9 @@ public final class TrainPredictorAction {
       } finally {
         gathering.destroy();
       }
-      TextFile.write("predictor", predictorPath, profile.predictors().write(), configuration);
-      byte[] json = (profile.toJson() + "\n").getBytes(StandardCharsets.UTF_8);
-      TextFile.write("output", request.output(), json, configuration);
+      files.write(profile);
       return new TrainPredictorResult(
-          request.output(), predictorPath, profile, layers, (System.nanoTime() - started) / 1e9);
+          request.output(), files.tensors(), profile, layers, (System.nanoTime() - started) / 1e9);
     } finally {
       spark.sparkContext().clearJobGroup();
     }
@@ -165,13 +160,6 @@ public final class TrainPredictorAction {
   private void describe(String what) {
     spark.sparkContext()
         .setJobGroup("rollcall " + runId, "rollcall train-predictor: " + what, true);
-  }
-
-  private void requireAbsent(String what, String path) {
-    if (TextFile.exists(what, path, configuration)) {
-      throw new UserException(
-          what + " '" + path + "' exists already; delete it or choose another --output");
-    }
   }
 
   private Described model() {
@@ -356,7 +344,7 @@ public final class TrainPredictorAction {
   private SparsityProfile predicted(List<TrainedLayer> layers, List<String[]> sample) {
     Predictors predictors =
         new Predictors(
-            request.predictorName(),
+            files.tensorsName(),
             layers.stream().map(layer -> layer.trained().predictor()).toList());
     return thresholds(
         new Calibrator.Target(

@@ -2,7 +2,6 @@ package io.rollcall.jobs.training;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.sparsity.Method;
-import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.training.TrainingOptions;
 import io.rollcall.jobs.UsageException;
@@ -73,10 +72,5 @@ public record TrainPredictorRequest(
         sparsity,
         epochs,
         decoding.seed());
-  }
-
-  /** Name of the safetensors file that lies beside the profile. */
-  String predictorName() {
-    return Predictors.fileBeside(output);
   }
 }

@@ -30,7 +30,7 @@ class RollcallCommandSuite extends AnyFunSuite {
 
   test("help exits with 0 and every command has it") {
     assert(run("--help")._1 == 0)
-    for (command <- Seq("demo", "generate", "train-predictor", "evaluate", "bench")) {
+    for (command <- Seq("demo", "generate", "train-predictor", "evaluate", "report", "bench")) {
       val (status, out, _) = run(command, "--help")
       assert(status == 0)
       assert(out.contains(s"Usage: rollcall $command"))
@@ -101,6 +101,14 @@ class RollcallCommandSuite extends AnyFunSuite {
     bad.foreach { case (options, words) =>
       assert(refused(evaluate ++ Seq("--references-column", "r") ++ options: _*).contains(words), options)
     }
+  }
+
+  test("a report needs an output to read, a page to write and a price above 0") {
+    assert(refused("report", "--output", "a.html").contains("--input"))
+    assert(refused("report", "--input", "a").contains("--output"))
+    assert(refused("report", "--input", "a", "--output", "a.pdf").contains("does not end in .html"))
+    assert(refused("report", "--input", "a", "--output", "a.html", "--price-per-gpu-hour", "0")
+      .contains("--price-per-gpu-hour 0.0 is not above 0"))
   }
 
   test("a system property changes a default") {

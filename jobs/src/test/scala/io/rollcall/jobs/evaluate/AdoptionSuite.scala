@@ -11,7 +11,8 @@ class AdoptionSuite extends AnyFunSuite {
     val around = new Interval(loss - 0.01, loss + 0.01)
     new Metrics(
       method, sparsity, "shared", 8, s"$method-$sparsity.json", 10, 0.5, 0.3, 0.5, 0.1, 0.2, 0.5, bytes,
-      100, 1000, loss, around, around, around, around, around, around, 500, Map.empty[Integer, Metrics.Smaller].asJava)
+      100, 1000, loss, around, around, around, around, around, around, 500, null,
+      Map.empty[Integer, Metrics.Smaller].asJava)
   }
 
   private val dense = metrics("dense", 0, 0, 100)

@@ -25,7 +25,7 @@ class DriftSuite extends SparkSuite {
     def rows(batch: Int, steps: Int, densities: Seq[Double]) = densities.zipWithIndex.map { case (d, layer) =>
       new LayerStatistics(layer, batch, steps, steps * batch, d, d, new Array[Long](20), 0, 1, 1)
     }
-    RunTotals.NONE.plus(PhaseTimes.NONE, (rows(1, 100, alone) ++ rows(4, 25, together)).asJava, device)
+    RunTotals.NONE.plus(PhaseTimes.NONE, (rows(1, 100, alone) ++ rows(4, 25, together)).asJava, device, 0, "here")
   }
 
   test("a layer is compared with the buckets that ran") {

@@ -261,6 +261,15 @@ class GenerateActionSuite extends SparkSuite {
     // one process measures once
     crossover.foreach(range => assert(range.path(0).asDouble == range.path(1).asDouble))
     assert(json.path("partitions").asInt == 2)
+    val tasks = json.path("slowest_partitions").elements.asScala.toSeq
+    assert(tasks.map(_.path("partition").asInt).toSet == Set(0, 1))
+    assert(tasks.map(_.path("rows").asInt).sum == 7)
+    assert(
+      tasks.map(_.path("output_tokens").asLong).sum == json.path("output_tokens").asLong)
+    val seconds =
+      tasks.map(task => task.path("prefill_seconds").asDouble + task.path("decode_seconds").asDouble)
+    assert(seconds.forall(_ > 0) && seconds == seconds.sorted.reverse)
+    assert(tasks.forall(_.path("host").asText.nonEmpty))
     assert(!json.toString.contains("NaN"))
     assert(table(path("out"), "generations").select("run_id").distinct().collect().toSeq ==
       Seq(Row(result.runId)))

@@ -4,6 +4,7 @@ import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.kernels.cuda.Attention;
 import io.rollcall.kernels.cuda.CudaGraph;
+import io.rollcall.kernels.cuda.DecodeCorrection;
 import io.rollcall.kernels.cuda.DecodeFeedForward;
 import io.rollcall.kernels.cuda.DecodeProducts;
 import io.rollcall.kernels.cuda.DeviceBuffer;
@@ -22,6 +23,8 @@ final class DecodeSteps {
   private final DecodeFeedForward feedForward;
   private final DecodeFeedForward.Rule rule;
   private final List<DecodeFeedForward.Layer> feedForwardLayers;
+  private final List<DecodeCorrection.Layer> corrections;
+  private final DecodeCorrection correction;
   private final CudaGraph[] graphs;
   private final DeviceBuffer hidden;
   private final DeviceBuffer x;
@@ -51,6 +54,13 @@ final class DecodeSteps {
     feedForwardLayers = rule.layers();
     config = runner.config;
     Allocations held = runner.held;
+    corrections = rule.corrections();
+    correction =
+        corrections == null
+            ? null
+            : held.keep(
+                new DecodeCorrection(
+                    runner.context, runner.products, rule.mostCorrectionRank(), rows));
     DeviceLayout layout = runner.model.layout();
     int d = config.hiddenSize();
     graphs = new CudaGraph[BatchBuckets.count(rows)];
@@ -75,7 +85,7 @@ final class DecodeSteps {
   private long sumBytes(int mostRows) {
     long most = 0;
     for (int rows = 1; rows <= mostRows; rows *= 2) {
-      int splits = Math.max(outputSplits(rows), feedForward.splits(rows));
+      int splits = Math.max(outputSplits(rows), feedForwardSplits(rows));
       most = Math.max(most, (long) splits * rows);
     }
     return most * config.hiddenSize() * Float.BYTES;
@@ -83,6 +93,11 @@ final class DecodeSteps {
 
   private int outputSplits(int rows) {
     return runner.products.projectSplits(runner.model.weights().layers().get(0).output(), rows);
+  }
+
+  /** Summands of a layer's output, its correction included. */
+  private int feedForwardSplits(int rows) {
+    return feedForward.splits(rows) + (correction == null ? 0 : 1);
   }
 
   private DecodeProducts.Heads heads(int layer) {
@@ -173,7 +188,12 @@ final class DecodeSteps {
       DecodeFeedForward.Call call = call(layer, rows);
       hook.before(call);
       feedForward.step(runner.stream, call);
-      normalise(feedForward.splits(rows), runner.normAfter(layer), rows);
+      if (correction != null) {
+        long bytes = (long) rows * config.hiddenSize() * Float.BYTES;
+        DeviceBuffer last = sums.slice(feedForward.splits(rows) * bytes, bytes);
+        correction.add(runner.stream, corrections.get(layer), call, last);
+      }
+      normalise(feedForwardSplits(rows), runner.normAfter(layer), rows);
     }
     head(rows);
     runner.sample(rows);

@@ -10,6 +10,7 @@ import io.rollcall.kernels.Float16;
 import io.rollcall.kernels.cuda.CudaEvent;
 import io.rollcall.kernels.cuda.CudaGraph;
 import io.rollcall.kernels.cuda.CudaStream;
+import io.rollcall.kernels.cuda.DecodeCorrection;
 import io.rollcall.kernels.cuda.DecodeFeedForward;
 import io.rollcall.kernels.cuda.DecodeProducts;
 import io.rollcall.kernels.cuda.DeviceBuffer;
@@ -40,6 +41,7 @@ final class DeviceCrossover implements AutoCloseable {
   private final int bucketCount;
   private final DeviceRule rule;
   private final DecodeFeedForward feedForward;
+  private final DecodeCorrection correction;
   private final DeviceBuffer x;
   private final DeviceBuffer state;
   private final DeviceBuffer records;
@@ -65,6 +67,12 @@ final class DeviceCrossover implements AutoCloseable {
     feedForward =
         held.keep(
             new DecodeFeedForward(model.context(), products, d, f, config.activation(), rows));
+    correction =
+        rule.corrections() == null
+            ? null
+            : held.keep(
+                new DecodeCorrection(
+                    model.context(), products, rule.mostCorrectionRank(), rows));
     x = held.device("a measurement's input", (long) rows * d * Short.BYTES);
     stream.upload(x, 0, normal(rows * d));
     state = held.device("the step's state", StepState.BYTES);
@@ -176,9 +184,13 @@ final class DeviceCrossover implements AutoCloseable {
   }
 
   /** All layers in turn, so that the cache has none of a layer's weights when it comes round again. */
-  private void pass(int rows, DecodeFeedForward.Rule rule) {
+  private void pass(int rows, DecodeFeedForward.Rule by) {
     for (int layer = 0; layer < layers; layer++) {
-      feedForward.step(stream, call(layer, rows, rule));
+      DecodeFeedForward.Call call = call(layer, rows, by);
+      feedForward.step(stream, call);
+      if (by == rule.rule() && correction != null) {
+        correction.add(stream, rule.corrections().get(layer), call, sums);
+      }
     }
   }
 

@@ -2,12 +2,15 @@ package io.rollcall.engine.runner.cuda;
 
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.Correction;
+import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.Predictor;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.kernels.cuda.CudaStream;
+import io.rollcall.kernels.cuda.DecodeCorrection;
 import io.rollcall.kernels.cuda.DecodeFeedForward;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.DeviceMatrix;
@@ -22,9 +25,13 @@ import java.util.List;
  * rule needs.
  *
  * @param scales [layer][f] factors of the scores; null for ones
+ * @param corrections of each layer; null for none
  */
 record DeviceRule(
-    DecodeFeedForward.Rule rule, List<DecodeFeedForward.Layer> layers, List<float[]> scales) {
+    DecodeFeedForward.Rule rule,
+    List<DecodeFeedForward.Layer> layers,
+    List<float[]> scales,
+    List<DecodeCorrection.Layer> corrections) {
   private static final int BUCKETS = BatchBuckets.count(StepState.MAX_BATCH);
   private static final int COLUMNS = 64;
 
@@ -35,7 +42,7 @@ record DeviceRule(
     Method method = plan.method();
     if (!method.sparse()) {
       return new DeviceRule(
-          DecodeFeedForward.Rule.dense(), layers(model, plan, null, held, stream), null);
+          DecodeFeedForward.Rule.dense(), layers(model, plan, null, held, stream), null, null);
     }
     int mostRows =
         plan.union() instanceof UnionStrategy.Budget budget ? (int) (budget.fraction() * f) : f;
@@ -47,7 +54,11 @@ record DeviceRule(
             Uploads.floats(held, stream, "thresholds", thresholds(plan, config.layers())),
             Uploads.ints(held, stream, "crossover", denseFrom(plan.crossover(), f)));
     List<float[]> scales = scales(model, method);
-    return new DeviceRule(rule, layers(model, plan, scales, held, stream), scales);
+    return new DeviceRule(
+        rule,
+        layers(model, plan, scales, held, stream),
+        scales,
+        corrections(plan.profile().corrections(), held, stream));
   }
 
   /** A rule under which every neuron with a score above 0 is called: what shows the scores. */
@@ -66,7 +77,7 @@ record DeviceRule(
             Uploads.ints(held, stream, "crossover", denseFrom(Crossover.never(), f)));
     List<float[]> scales = scales(model, method);
     SparsityPlan dense = SparsityPlan.dense(model.digest());
-    return new DeviceRule(rule, layers(model, dense, scales, held, stream), scales);
+    return new DeviceRule(rule, layers(model, dense, scales, held, stream), scales, null);
   }
 
   private static List<float[]> scales(DeviceModel model, Method method) {
@@ -79,7 +90,7 @@ record DeviceRule(
     var all =
         new DecodeFeedForward.Rule(
             rule.scores(), rule.own(), mostRows, rule.thresholds(), rule.denseFrom());
-    return new DeviceRule(all, layers, scales);
+    return new DeviceRule(all, layers, scales, corrections);
   }
 
   /** Whether a score itself must be above the threshold, not its magnitude. */
@@ -140,14 +151,15 @@ record DeviceRule(
       DeviceMatrix b = null;
       if (plan.method().needsPredictor()) {
         Predictor predictor = plan.profile().predictors().layers().get(i);
-        int rank = (predictor.rank() + COLUMNS - 1) / COLUMNS * COLUMNS;
+        int rank = padded(predictor.rank());
         a =
             Uploads.matrix(
-                held, stream, elementwise, rank, predictor.hidden(), padRows(predictor, rank));
+                held, stream, elementwise, rank, predictor.hidden(),
+                padRows(predictor.a(), predictor.hidden(), rank));
         b =
             Uploads.matrix(
                 held, stream, elementwise, predictor.intermediate(), rank,
-                padColumns(predictor, rank));
+                padColumns(predictor.b(), predictor.rank(), rank));
       }
       layers.add(
           new DecodeFeedForward.Layer(weights.gateUp(), weights.down(), scale, a, b));
@@ -155,16 +167,62 @@ record DeviceRule(
     return layers;
   }
 
-  private static short[] padRows(Predictor predictor, int rank) {
-    return Arrays.copyOf(predictor.a(), rank * predictor.hidden());
+  private static List<DecodeCorrection.Layer> corrections(
+      Corrections corrections, Allocations held, CudaStream stream) {
+    if (corrections == null) {
+      return null;
+    }
+    Elementwise elementwise = new Elementwise(held.context());
+    List<DecodeCorrection.Layer> layers = new ArrayList<>();
+    for (Correction correction : corrections.layers()) {
+      int d = correction.hidden();
+      float[] bias = new float[BUCKETS * d];
+      for (int bucket = 0; bucket < BUCKETS; bucket++) {
+        System.arraycopy(correction.bias(bucket), 0, bias, bucket * d, d);
+      }
+      int rank = padded(correction.rank());
+      boolean mapped = rank > 0;
+      layers.add(
+          new DecodeCorrection.Layer(
+              Uploads.floats(held, stream, "a correction's means", bias),
+              mapped
+                  ? Uploads.matrix(
+                      held, stream, elementwise, rank, d, padRows(correction.down(), d, rank))
+                  : null,
+              mapped
+                  ? Uploads.matrix(
+                      held, stream, elementwise, d, rank,
+                      padColumns(correction.up(), correction.rank(), rank))
+                  : null));
+    }
+    return layers;
   }
 
-  private static short[] padColumns(Predictor predictor, int rank) {
-    short[] padded = new short[predictor.intermediate() * rank];
-    for (int row = 0; row < predictor.intermediate(); row++) {
-      System.arraycopy(
-          predictor.b(), row * predictor.rank(), padded, row * rank, predictor.rank());
+  /** Of the corrections, as matrices have it; 0 without. */
+  int mostCorrectionRank() {
+    return corrections == null
+        ? 0
+        : corrections.stream()
+            .filter(layer -> layer.down() != null)
+            .mapToInt(layer -> layer.down().rows())
+            .max()
+            .orElse(0);
+  }
+
+  private static int padded(int rank) {
+    return (rank + COLUMNS - 1) / COLUMNS * COLUMNS;
+  }
+
+  private static short[] padRows(short[] matrix, int columns, int rows) {
+    return Arrays.copyOf(matrix, rows * columns);
+  }
+
+  private static short[] padColumns(short[] matrix, int columns, int padded) {
+    int rows = matrix.length / columns;
+    short[] wider = new short[rows * padded];
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(matrix, row * columns, wider, row * padded, columns);
     }
-    return padded;
+    return wider;
   }
 }

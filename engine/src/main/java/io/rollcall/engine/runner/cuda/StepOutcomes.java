@@ -5,6 +5,7 @@ import io.rollcall.engine.runner.DecodeStep;
 import io.rollcall.engine.runner.StepRecord;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.statistics.SparsityCounters;
 import io.rollcall.kernels.cuda.StepState;
 import java.util.ArrayList;
@@ -50,14 +51,12 @@ record StepOutcomes(ModelConfig config, SparsityPlan plan, FeedForwardCost cost)
   private void sparse(StepRecord record, int layer, int[] records, int from) {
     int union = records[from];
     boolean dense = records[from + 1] != 0;
-    int read = dense ? config.intermediateSize() : union;
-    record.layer(
-        layer,
-        records,
-        from + 2,
-        union,
-        dense,
-        cost.read(plan.method(), read, plan.profile().predictorRank()));
+    int rows = dense ? config.intermediateSize() : union;
+    long read = cost.read(plan.method(), rows, plan.profile().predictorRank());
+    if (!dense || plan.union() instanceof UnionStrategy.Own) {
+      read += cost.read(plan.profile().correction(layer));
+    }
+    record.layer(layer, records, from + 2, union, dense, read);
   }
 
   private void dense(StepRecord record, int layer, int[] sampled) {

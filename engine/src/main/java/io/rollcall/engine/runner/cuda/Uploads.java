@@ -29,8 +29,8 @@ final class Uploads {
       short[] elements) {
     ByteBuffer bytes = direct(Short.BYTES * elements.length);
     bytes.asShortBuffer().put(elements);
-    DeviceBuffer buffer = upload(held, stream, "a predictor", bytes);
-    DeviceBuffer beyond = held.device("the range of a predictor", Integer.BYTES);
+    DeviceBuffer buffer = upload(held, stream, "low-rank factors", bytes);
+    DeviceBuffer beyond = held.device("the range of low-rank factors", Integer.BYTES);
     elementwise.toF16(stream, WeightType.BF16, buffer, buffer, elements.length, beyond);
     return new DeviceMatrix(WeightType.F16, rows, columns, buffer, null);
   }

@@ -160,6 +160,18 @@ class CudaModelRunnerSuite extends AnyFunSuite {
     })
   }
 
+  for (rank <- Seq(0, 24); union <- Seq("own", "shared"); crossed <- Seq(false, true))
+    test(s"corrections of rank $rank with union $union${if (crossed) " past the crossover" else ""} are the CPU engine's") {
+      onDevice(pair(RandomCheckpoint.write(6, shape)) { (cpu, cuda) =>
+        // everything is called, so that no call is close to its threshold
+        val profile = new SparsityProfile(
+          cpu.digest, Method.M_COUNTDOWN, UnionStrategy.parse(union), Array(0.5), Array.fill(4, shape.layers)(-1f), null)
+        val corrected = profile.`with`(RandomModels.corrections(cpu.config, 8, rank, 2))
+        val crossover = if (crossed) new Crossover(Array(0.0)) else Crossover.never()
+        compare(cpu, cuda, new SparsityPlan(corrected, crossover), 0.03)
+      })
+    }
+
   private def decodeAll(runner: ModelRunner, steps: Int, perCall: Int, counters: SparsityCounters): Seq[Seq[Int]] = {
     var tokens = prefill(runner)
     var all = Vector.empty[Seq[Int]]

@@ -1,7 +1,6 @@
-package io.rollcall.jobs.training;
+package io.rollcall.jobs.input;
 
 import io.rollcall.engine.calibration.DecodePositions.Document;
-import io.rollcall.jobs.input.PromptTable;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Iterator;
@@ -13,6 +12,10 @@ import org.apache.spark.sql.Row;
 public final class DocumentRows {
   private DocumentRows() {}
 
+  /**
+   * @param references whether the one kept column has what the prompts should be answered with
+   * @param seed of the order
+   */
   public static List<Document> read(Iterator<Row> rows, boolean references, long seed) {
     List<Document> documents = new ArrayList<>();
     while (rows.hasNext()) {

@@ -1,4 +1,4 @@
-package io.rollcall.engine.training;
+package io.rollcall.engine.algebra;
 
 import io.rollcall.kernels.Kernels;
 import io.rollcall.kernels.WeightMatrix;
@@ -7,11 +7,11 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /** Products of row-major f32 matrices with the kernels that multiply weights by activations. */
-final class Products {
+public final class Products {
   private final Kernels kernels;
   private float[] transposed = new float[0];
 
-  Products(Kernels kernels) {
+  public Products(Kernels kernels) {
     this.kernels = kernels;
   }
 
@@ -22,12 +22,12 @@ final class Products {
    * @param b [m x k]
    * @param y [n x m]
    */
-  void rowsByRows(float[] a, int n, float[] b, int m, int k, float[] y) {
+  public void rowsByRows(float[] a, int n, float[] b, int m, int k, float[] y) {
     kernels.matmul(matrix(b, m, k), a, n, y);
   }
 
   /** The same with b as it is stored. */
-  void rowsByRows(float[] a, int n, WeightMatrix b, float[] y) {
+  public void rowsByRows(float[] a, int n, WeightMatrix b, float[] y) {
     kernels.matmul(b, a, n, y);
   }
 
@@ -38,7 +38,7 @@ final class Products {
    * @param b [m x k]
    * @param y [n x k]
    */
-  void rowsByColumns(float[] a, int n, float[] b, int m, int k, float[] y) {
+  public void rowsByColumns(float[] a, int n, float[] b, int m, int k, float[] y) {
     kernels.sumRows(matrix(b, m, k), a, n, y);
   }
 
@@ -49,7 +49,7 @@ final class Products {
    * @param b [n x k]
    * @param y [m x k]
    */
-  void columnsByColumns(float[] a, float[] b, int n, int m, int k, float[] y) {
+  public void columnsByColumns(float[] a, float[] b, int n, int m, int k, float[] y) {
     if (transposed.length < n * m) {
       transposed = new float[n * m];
     }

@@ -1,0 +1,245 @@
+package io.rollcall.jobs.recovery;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.model.Model;
+import io.rollcall.engine.model.ModelReader;
+import io.rollcall.engine.recovery.CorrectionStatistics;
+import io.rollcall.engine.recovery.LayerRange;
+import io.rollcall.engine.recovery.Recovery;
+import io.rollcall.engine.recovery.RecoveryOptions;
+import io.rollcall.engine.sparsity.Corrections;
+import io.rollcall.engine.sparsity.Predictors;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.jobs.generate.Failures;
+import io.rollcall.jobs.generate.SparsityPlanner;
+import io.rollcall.jobs.generate.SparsityRequest;
+import io.rollcall.jobs.input.PromptTable;
+import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ProfileFiles;
+import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.TemplateSource;
+import java.io.PrintStream;
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import java.util.UUID;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.storage.StorageLevel;
+import org.apache.spark.util.SerializableConfiguration;
+
+/**
+ * Fits corrections to a profile: the executors decode documents dense and sparse side by side and sum up
+ * inputs and errors of the layers, the driver solves for each layer's correction, and the next pass runs
+ * with it. Writes a profile with corrections, and its tensors beside it.
+ */
+public final class RecoverAction {
+  /** Below, too many steps of a task are those at its end, with few documents in flight. */
+  private static final int BATCHES_PER_TASK = 8;
+
+  private static final int MOST_TASKS = 256;
+
+  private final SparkSession spark;
+  private final RecoverRequest request;
+  private final Configuration configuration;
+  private final ProfileFiles files;
+  private final String runId = UUID.randomUUID().toString();
+  private PrintStream progress;
+  private boolean terminal;
+
+  public RecoverAction(SparkSession spark, RecoverRequest request) {
+    this.spark = spark;
+    this.request = request;
+    configuration = spark.sessionState().newHadoopConf();
+    files = new ProfileFiles(request.output(), "corrections", configuration);
+  }
+
+  /**
+   * Shows progress while the fit lasts.
+   *
+   * @param terminal whether {@code out} is one, where a line can renew itself
+   */
+  public RecoverAction progress(PrintStream out, boolean terminal) {
+    progress = out;
+    this.terminal = terminal;
+    return this;
+  }
+
+  /**
+   * Runs it.
+   *
+   * @throws UserException for an input, model, profile, rank or output that cannot be used
+   */
+  public RecoverResult execute() {
+    long started = System.nanoTime();
+    files.requireAbsent();
+    describe("checks");
+    ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
+    try (ModelReader reader = ModelReader.open(modelFiles);
+        Model model = reader.finish()) {
+      SparsityProfile profile = profile(model, modelFiles);
+      RecoveryOptions options = options(model, profile);
+      Recovery recovery = new Recovery(profile, model.config(), model.name(), options);
+      SparsityProfile recovered = recovered(profile, recovery, options);
+      files.write(recovered);
+      return new RecoverResult(
+          request.output(),
+          files.tensors(),
+          recovered,
+          model.config().parameters(),
+          (System.nanoTime() - started) / 1e9);
+    } finally {
+      spark.sparkContext().clearJobGroup();
+    }
+  }
+
+  private JavaSparkContext context() {
+    return JavaSparkContext.fromSparkContext(spark.sparkContext());
+  }
+
+  private void describe(String what) {
+    spark.sparkContext().setJobGroup("rollcall " + runId, "rollcall recover: " + what, true);
+  }
+
+  private SparsityProfile profile(Model model, ModelFiles modelFiles) {
+    return new SparsityPlanner(model, modelFiles)
+        .profile(
+            new SparsityRequest(null, null, request.profile(), null),
+            (method, union, sparsity) -> {
+              throw new IllegalStateException("a profile was given");
+            },
+            configuration);
+  }
+
+  private RecoveryOptions options(Model model, SparsityProfile profile) {
+    int batchSize = request.decoding().batchSize();
+    return new RecoveryOptions(
+        request.rank() == null
+            ? RecoveryOptions.largestRank(model.config(), profile.union(), batchSize)
+            : request.rank(),
+        batchSize,
+        request.layersPerPass() == null
+            ? RecoveryOptions.layersPerPass(model.config())
+            : request.layersPerPass());
+  }
+
+  private SparsityProfile recovered(
+      SparsityProfile profile, Recovery recovery, RecoveryOptions options) {
+    PromptTable table =
+        request.references() == null
+            ? PromptTable.open(spark, request.input())
+            : PromptTable.open(spark, request.input(), request.references());
+    long rows = table.rowCount();
+    Broadcast<RecoveryWork> work = context().broadcast(work());
+    JavaRDD<String[]> documents =
+        table.prompts(partitions(rows)).javaRDD()
+            .mapPartitions(new AnswersTask(work))
+            .persist(StorageLevel.MEMORY_AND_DISK());
+    try {
+      long answered = answered(documents, rows);
+      Corrections corrections =
+          recovery.fit(
+              (soFar, layers) -> gather(documents, work, soFar, layers, options),
+              files.tensorsName(),
+              request.input().path(),
+              answered);
+      Predictors predictors = profile.predictors();
+      return predictors == null
+          ? profile.with(corrections)
+          : profile
+              .with(new Predictors(files.tensorsName(), predictors.layers()))
+              .with(corrections);
+    } finally {
+      documents.unpersist(false);
+      work.destroy();
+    }
+  }
+
+  /** By the input and the options alone, not by the cluster, so that a fit can be repeated. */
+  private int partitions(long rows) {
+    long full = rows / ((long) BATCHES_PER_TASK * request.decoding().batchSize());
+    return (int) Math.max(1, Math.min(MOST_TASKS, full));
+  }
+
+  private RecoveryWork work() {
+    return new RecoveryWork(
+        runId,
+        request.model(),
+        request.references() != null,
+        request.decoding(),
+        TemplateSource.read(request.decoding().template(), configuration),
+        new SerializableConfiguration(configuration));
+  }
+
+  private long answered(JavaRDD<String[]> documents, long rows) {
+    describe("answers to " + request.input().path());
+    long answered = explained(documents::count);
+    if (answered == 0) {
+      throw new UserException(
+          request.references() == null
+              ? String.format(
+                  "the model answers none of the %d prompts of input '%s'; give other documents",
+                  rows, request.input().path())
+              : String.format(
+                  "none of the %d rows of input '%s' has both a prompt and text in column '%s'; choose"
+                      + " the reference answers' column with --references-column",
+                  rows, request.input().path(), request.references()));
+    }
+    return answered;
+  }
+
+  private List<CorrectionStatistics> gather(
+      JavaRDD<String[]> documents,
+      Broadcast<RecoveryWork> work,
+      SparsityProfile soFar,
+      LayerRange layers,
+      RecoveryOptions options) {
+    String which =
+        layers.count() == 1
+            ? "layer " + layers.first()
+            : "layers " + layers.first() + " to " + (layers.end() - 1);
+    describe("errors of " + which);
+    Broadcast<PassTask.Wanted> wanted =
+        context().broadcast(new PassTask.Wanted(soFar, layers, options));
+    ProgressPrinter printer =
+        progress == null
+            ? null
+            : new ProgressPrinter(
+                runId,
+                (done, seconds) ->
+                    String.format(
+                        Locale.ROOT, "errors of %s: %,d documents decoded", which, done.prompts()),
+                progress,
+                terminal,
+                Duration.ofSeconds(10));
+    try {
+      return explained(
+          () ->
+              documents
+                  .mapPartitions(new PassTask(work, wanted))
+                  .treeReduce(PassTask.Gathered::plus)
+                  .layers());
+    } finally {
+      wanted.destroy();
+      if (printer != null) {
+        printer.close();
+      }
+    }
+  }
+
+  private interface Job<T> {
+    T run();
+  }
+
+  private static <T> T explained(Job<T> job) {
+    try {
+      return job.run();
+    } catch (RuntimeException e) {
+      throw Failures.explain(e);
+    }
+  }
+}

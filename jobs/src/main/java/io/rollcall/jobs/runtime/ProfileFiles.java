@@ -1,0 +1,63 @@
+package io.rollcall.jobs.runtime;
+
+import io.rollcall.engine.UserException;
+import io.rollcall.engine.sparsity.SparsityProfile;
+import java.nio.charset.StandardCharsets;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+
+/** A profile to be written: its JSON, and its tensors in a safetensors file of that name beside it. */
+public final class ProfileFiles {
+  private final String output;
+  private final String tensors;
+  private final String what;
+  private final Configuration configuration;
+
+  /**
+   * @param output the JSON's file
+   * @param what the tensors are, for messages
+   */
+  public ProfileFiles(String output, String what, Configuration configuration) {
+    this.output = output;
+    this.what = what;
+    this.configuration = configuration;
+    tensors = new Path(new Path(output).getParent(), tensorsName()).toString();
+  }
+
+  /** Plain name of the safetensors file. */
+  public String tensorsName() {
+    String name = output.substring(output.lastIndexOf('/') + 1);
+    return (name.endsWith(".json") ? name.substring(0, name.length() - 5) : name) + ".safetensors";
+  }
+
+  /** Path of the safetensors file. */
+  public String tensors() {
+    return tensors;
+  }
+
+  /** @throws UserException when one of the files exists */
+  public void requireAbsent() {
+    requireAbsent("output", output);
+    requireAbsent(what, tensors);
+  }
+
+  private void requireAbsent(String what, String path) {
+    if (TextFile.exists(what, path, configuration)) {
+      throw new UserException(
+          what + " '" + path + "' exists already; delete it or choose another --output");
+    }
+  }
+
+  /**
+   * Writes both, the tensors first; the JSON alone where there are none.
+   *
+   * @throws UserException when one cannot be written
+   */
+  public void write(SparsityProfile profile) {
+    if (profile.predictors() != null || profile.corrections() != null) {
+      TextFile.write(what, tensors, profile.tensors(), configuration);
+    }
+    byte[] json = (profile.toJson() + "\n").getBytes(StandardCharsets.UTF_8);
+    TextFile.write("output", output, json, configuration);
+  }
+}
