@@ -82,6 +82,11 @@ public final class GpuReport {
             Column.of("us of cuBLAS", "cublas_micros", "%,.1f"),
             Column.of("to cuBLAS", "to_cublas", "%.2f").atMost(line -> 1.10)));
     PARTS.put(
+        "parts",
+        List.of(
+            WEIGHTS, Column.of("kernels", "kernels", ""), BATCH, MICROS, FLOOR,
+            Column.of("us of cuBLAS", "cublas_micros", "%,.1f")));
+    PARTS.put(
         "decode",
         List.of(
             ENGINE, WEIGHTS, METHOD, SPARSITY, BATCH, Column.of("context", "context", "%.0f"), DENSITY,

@@ -12,7 +12,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.Random;
 
 /**
  * Microseconds of one feed-forward step, d 4096 and f 14336, against the time that its bytes take at
@@ -35,12 +34,13 @@ public final class FeedForwardBenchmark {
   private final CudaStream stream = context.newStream();
   private final Optional<Cublas> cublas = Cublas.open(context, stream);
   private final double bytesPerMicro;
-  private DeviceBuffer noise;
+  private final RandomWeights random;
 
   private FeedForwardBenchmark(int d, int f) {
     this.d = d;
     this.f = f;
     bytesPerMicro = DeviceRates.copyBytesPerMicro(context, stream);
+    random = new RandomWeights(context, stream);
   }
 
   public static void main(String[] arguments) {
@@ -62,14 +62,11 @@ public final class FeedForwardBenchmark {
 
   private void run(WeightType type, List<String> methods, List<Integer> batches, List<Double> densities) {
     Layer[] layers = new Layer[SETS];
-    Random random = new Random(1);
-    noise = noise(random, 4_000_037);
-    DeviceBuffer scaleNoise = scaleNoise(random, 1_000_003);
     for (int set = 0; set < SETS; set++) {
       layers[set] =
           new Layer(
-              matrix(type, 2 * f, d, scaleNoise), matrix(type, f, d, scaleNoise), null,
-              matrix(WeightType.F16, RANK, d, scaleNoise), matrix(WeightType.F16, f, RANK, scaleNoise));
+              random.matrix(type, 2 * f, d), random.matrix(type, f, d), null,
+              random.matrix(WeightType.F16, RANK, d), random.matrix(WeightType.F16, f, RANK));
     }
     for (int batch : batches) {
       double rival = type == WeightType.F16 ? cublasMicros(layers, batch) : Double.NaN;
@@ -98,8 +95,6 @@ public final class FeedForwardBenchmark {
       layer.predictorA().free();
       layer.predictorB().free();
     }
-    noise.close();
-    scaleNoise.close();
   }
 
   private static String number(double value) {
@@ -131,14 +126,14 @@ public final class FeedForwardBenchmark {
   private double micros(
       DecodeFeedForward feedForward, Layer[] layers, String method, int batch, double density) {
     DeviceBuffer x = context.allocate("x", 2L * batch * d);
-    stream.copy(x, 0, noise, 0, x.bytes());
+    random.fill(x);
     DeviceBuffer y = context.allocate("y", 4L * feedForward.splits(batch) * batch * d);
     long recordBytes = 4L * SETS * StepState.RECORD_STRIDE;
     DeviceBuffer bothRecords = context.allocate("records", 2 * recordBytes);
     stream.zero(bothRecords, 0, bothRecords.bytes());
     DeviceBuffer records = bothRecords.slice(recordBytes, recordBytes);
     DeviceBuffer thresholds = context.allocate("thresholds", 4L * 7 * SETS);
-    DeviceBuffer denseFrom = upload(7, buffer -> buffer.putInt(f + 1));
+    DeviceBuffer denseFrom = random.upload(7, 4, buffer -> buffer.putInt(f + 1));
     DeviceBuffer state = context.allocate("state", StepState.BYTES);
     try (PinnedBuffer pinned = context.allocatePinned(StepState.BYTES)) {
       StepState host = new StepState(pinned);
@@ -219,8 +214,8 @@ public final class FeedForwardBenchmark {
     try (DeviceBuffer x = context.allocate("x", 2L * batch * d);
         DeviceBuffer s = context.allocate("s", 4L * batch * f);
         DeviceBuffer y = context.allocate("y", 4L * batch * d)) {
-      stream.copy(x, 0, noise, 0, x.bytes());
-      stream.copy(s, 0, noise, 0, Math.min(noise.bytes(), s.bytes()));
+      random.fill(x);
+      random.fill(s);
       Runnable steps =
           () -> {
             for (int step = 0; step < STEPS; step++) {
@@ -235,53 +230,5 @@ public final class FeedForwardBenchmark {
         return DeviceRates.medianMicros(context, stream, REPLAYS, () -> graph.launch(stream)) / STEPS;
       }
     }
-  }
-
-  private DeviceMatrix matrix(WeightType type, int rows, int columns, DeviceBuffer scaleNoise) {
-    DeviceMatrix matrix = DeviceMatrix.allocate(context, "weights", type, rows, columns);
-    fill(matrix.elements(), noise);
-    if (matrix.scales() != null) {
-      fill(matrix.scales(), scaleNoise);
-    }
-    stream.synchronize();
-    return matrix;
-  }
-
-  /** Repeats the noise; its odd length keeps rows from repeating. */
-  private void fill(DeviceBuffer buffer, DeviceBuffer with) {
-    for (long at = 0; at < buffer.bytes(); at += with.bytes()) {
-      stream.copy(buffer, at, with, 0, Math.min(with.bytes(), buffer.bytes() - at));
-    }
-  }
-
-  private DeviceBuffer noise(Random random, int elements) {
-    return upload(
-        elements,
-        2,
-        buffer -> {
-          int bits = Float.floatToRawIntBits((float) random.nextGaussian() / 64);
-          buffer.putShort((short) (bits >>> 16));
-        });
-  }
-
-  private DeviceBuffer scaleNoise(Random random, int elements) {
-    // f16 of about 1e-4
-    return upload(elements, 2, buffer -> buffer.putShort((short) (0x0600 + random.nextInt(0x100))));
-  }
-
-  private DeviceBuffer upload(int elements, java.util.function.Consumer<ByteBuffer> put) {
-    return upload(elements, 4, put);
-  }
-
-  private DeviceBuffer upload(int elements, int size, java.util.function.Consumer<ByteBuffer> put) {
-    ByteBuffer bytes = ByteBuffer.allocateDirect(elements * size).order(ByteOrder.LITTLE_ENDIAN);
-    for (int i = 0; i < elements; i++) {
-      put.accept(bytes);
-    }
-    bytes.flip();
-    DeviceBuffer buffer = context.allocate("a benchmark's data", bytes.limit());
-    stream.upload(buffer, 0, bytes);
-    stream.synchronize();
-    return buffer;
   }
 }
