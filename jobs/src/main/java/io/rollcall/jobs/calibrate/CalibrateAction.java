@@ -21,11 +21,9 @@ import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
-import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.Progress;
 import io.rollcall.jobs.runtime.TemplateSource;
 import io.rollcall.jobs.runtime.TextFile;
-import java.io.PrintStream;
-import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
@@ -54,8 +52,7 @@ public final class CalibrateAction {
   private final Configuration configuration;
   private final ProfileFiles files;
   private final String runId = UUID.randomUUID().toString();
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
 
   public CalibrateAction(SparkSession spark, CalibrateRequest request) {
     this.spark = spark;
@@ -64,14 +61,9 @@ public final class CalibrateAction {
     this.files = new ProfileFiles(request.output(), "predictor", configuration);
   }
 
-  /**
-   * Shows progress while the calibration lasts.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public CalibrateAction progress(PrintStream out, boolean terminal) {
-    this.progress = out;
-    this.terminal = terminal;
+  /** Shows progress while the calibration lasts. */
+  public CalibrateAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
 
@@ -119,12 +111,12 @@ public final class CalibrateAction {
 
   private SparsityProfile search(Calibrator.Target target, PromptTable table, long rows) {
     SearchCorpus corpus = SearchCorpus.of(table, request);
-    say("sketching scores");
+    progress.say("sketching scores");
     CalibrationJob.Sketched sketched =
         sketch(target, corpus.others(spark, table), rows - corpus.heldOut().size());
     requireEnough(sketched);
     if (request.references() == null) {
-      say("answering the documents, dense");
+      progress.say("answering the documents, dense");
       AnswerTask.Work work =
           new AnswerTask.Work(request.model(), request.decoding(), template(), hadoop());
       corpus =
@@ -133,7 +125,7 @@ public final class CalibrateAction {
                   AnswerTask.run(context(), work, documents, partitions(documents.size())));
     }
     return new ProfileSearch(
-            target, sketched, corpus, cost(), request.decoding(), this::measure, this::say)
+            target, sketched, corpus, cost(), request.decoding(), this::measure, progress)
         .search(request.maxLoss(), request.uniform(), request.input().path());
   }
 
@@ -161,12 +153,6 @@ public final class CalibrateAction {
 
   private SerializableConfiguration hadoop() {
     return new SerializableConfiguration(configuration);
-  }
-
-  private void say(String what) {
-    if (progress != null) {
-      progress.println(what);
-    }
   }
 
   /** What the options and the profile that they name ask for. */
@@ -247,26 +233,12 @@ public final class CalibrateAction {
             request.decoding(),
             template(),
             hadoop());
-    try (AutoCloseable shown = show(rows)) {
+    Progress.Line line =
+        (done, seconds) ->
+            String.format(Locale.ROOT, "%,d of %,d documents sketched", done.prompts(), rows);
+    try (var shown = progress.show(runId, line)) {
       return CalibrationJob.run(context(), work, documents);
-    } catch (RuntimeException e) {
-      throw e;
-    } catch (Exception e) {
-      throw new IllegalStateException(e);
     }
-  }
-
-  private AutoCloseable show(long documents) {
-    return progress == null
-        ? () -> {}
-        : new ProgressPrinter(
-            runId,
-            (done, seconds) ->
-                String.format(
-                    Locale.ROOT, "%,d of %,d documents sketched", done.prompts(), documents),
-            progress,
-            terminal,
-            Duration.ofSeconds(10));
   }
 
   /** By the input and the options alone, not by the cluster, so that a calibration can be repeated. */

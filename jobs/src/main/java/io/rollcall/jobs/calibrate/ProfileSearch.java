@@ -18,6 +18,7 @@ import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.input.PromptTable;
+import io.rollcall.jobs.runtime.Progress;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -53,10 +54,6 @@ final class ProfileSearch {
         Decoding decoding,
         List<PromptTable.Referenced> documents,
         int partitions);
-  }
-
-  interface Progress {
-    void say(String what);
   }
 
   ProfileSearch(

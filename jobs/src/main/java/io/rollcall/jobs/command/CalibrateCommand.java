@@ -119,7 +119,7 @@ final class CalibrateCommand implements Callable<Integer> {
       System.out.println(
           summary(
               new CalibrateAction(spark, request)
-                  .progress(System.err, Terminal.stderr())
+                  .progress(Terminal.progress())
                   .execute()));
     }
     return 0;

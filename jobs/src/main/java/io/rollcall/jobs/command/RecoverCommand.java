@@ -90,7 +90,7 @@ final class RecoverCommand implements Callable<Integer> {
       System.out.println(
           summary(
               new RecoverAction(spark, request)
-                  .progress(System.err, Terminal.stderr())
+                  .progress(Terminal.progress())
                   .execute()));
     }
     return 0;

@@ -128,7 +128,7 @@ final class TrainPredictorCommand implements Callable<Integer> {
       System.out.println(
           summary(
               new TrainPredictorAction(spark, request)
-                  .progress(System.err, Terminal.stderr())
+                  .progress(Terminal.progress())
                   .execute()));
     }
     return 0;

@@ -15,10 +15,8 @@ import io.rollcall.jobs.generate.SparsityPlanner;
 import io.rollcall.jobs.generate.SparsityRequest;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.Progress;
 import io.rollcall.jobs.runtime.TemplateSource;
-import java.io.PrintStream;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -49,8 +47,7 @@ public final class EvaluateAction {
   private final EvaluateRequest request;
   private final Configuration configuration;
   private final long started = System.nanoTime();
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
 
   public EvaluateAction(SparkSession spark, EvaluateRequest request) {
     this.spark = spark;
@@ -58,14 +55,9 @@ public final class EvaluateAction {
     configuration = spark.sessionState().newHadoopConf();
   }
 
-  /**
-   * Says what is being done, and how far it is.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public EvaluateAction progress(PrintStream out, boolean terminal) {
-    progress = out;
-    this.terminal = terminal;
+  /** Says what is being done, and how far it is. */
+  public EvaluateAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
 
@@ -157,7 +149,7 @@ public final class EvaluateAction {
               rows, request.input().path(), request.references()));
     }
     if (documents.size() < rows) {
-      say((rows - documents.size()) + " rows have no id, prompt or reference of their own and are left out");
+      progress.say((rows - documents.size()) + " rows have no id, prompt or reference of their own and are left out");
     }
     return documents;
   }
@@ -193,7 +185,7 @@ public final class EvaluateAction {
     SparsityPlanner planner = new SparsityPlanner(model, files);
     SparsityPlanner.Calibration calibration =
         (method, union, sparsity) -> {
-          say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
+          progress.say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
           return CalibrationJob.sample(
               JavaSparkContext.fromSparkContext(spark.sparkContext()),
               new CalibrationJob.Work(
@@ -247,7 +239,7 @@ public final class EvaluateAction {
       List<PromptTable.Referenced> documents,
       TemplateSource template,
       int partitions) {
-    say(
+    progress.say(
         String.format(
             "evaluating dense and %d profiles on %,d documents in %d tasks",
             candidates.size() - 1, documents.size(), partitions));
@@ -261,18 +253,12 @@ public final class EvaluateAction {
             request.decoding(),
             template,
             new SerializableConfiguration(configuration));
-    try (AutoCloseable shown = show(runId, documents.size())) {
+    try (var shown = progress.show(runId, documents.size())) {
       return EvaluationTask.run(
           JavaSparkContext.fromSparkContext(spark.sparkContext()), work, documents, partitions);
     } catch (Exception e) {
       throw Failures.explain(e);
     }
-  }
-
-  private AutoCloseable show(String runId, long documents) {
-    return progress == null
-        ? () -> {}
-        : new ProgressPrinter(runId, documents, progress, terminal, Duration.ofSeconds(10));
   }
 
   private int partitions(int documents) {
@@ -308,11 +294,5 @@ public final class EvaluateAction {
     TreeSet<String> devices = new TreeSet<>();
     outcomes.forEach(outcome -> devices.add(outcome.device()));
     return devices;
-  }
-
-  private void say(String what) {
-    if (progress != null) {
-      progress.println(what);
-    }
   }
 }

@@ -17,10 +17,8 @@ import io.rollcall.jobs.output.Tables;
 import io.rollcall.jobs.output.TablesFormat;
 import io.rollcall.jobs.output.WriteMode;
 import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.Progress;
 import io.rollcall.jobs.runtime.TemplateSource;
-import java.io.PrintStream;
-import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -59,8 +57,7 @@ public final class GenerateAction {
   private final SparkSession spark;
   private final GenerateRequest request;
   private final Configuration configuration;
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
   private double driftBound = DRIFT_BOUND;
 
   public GenerateAction(SparkSession spark, GenerateRequest request) {
@@ -69,14 +66,9 @@ public final class GenerateAction {
     this.configuration = spark.sessionState().newHadoopConf();
   }
 
-  /**
-   * Shows progress while the run lasts.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public GenerateAction progress(PrintStream out, boolean terminal) {
-    this.progress = out;
-    this.terminal = terminal;
+  /** Shows progress while the run lasts. */
+  public GenerateAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
 
@@ -205,9 +197,9 @@ public final class GenerateAction {
             profile.union().toString());
     TotalsAccumulator totals = new TotalsAccumulator();
     spark.sparkContext().register(totals, "rollcall totals");
-    try (AutoCloseable shown = show(record.runId(), prompts)) {
+    try (var shown = progress.show(record.runId(), prompts)) {
       infer(output, pending, partitions, labels, template, profile, totals);
-    } catch (Exception e) {
+    } catch (Exception e) { // Scala throws checked ones undeclared
       UserException failure = Failures.explain(e);
       record.failed(failure.getMessage());
       throw failure;
@@ -272,12 +264,6 @@ public final class GenerateAction {
     } finally {
       work.destroy();
     }
-  }
-
-  private AutoCloseable show(String runId, long prompts) {
-    return progress == null
-        ? () -> {}
-        : new ProgressPrinter(runId, prompts, progress, terminal, Duration.ofSeconds(10));
   }
 
   private int workersOfTask() {

@@ -17,10 +17,8 @@ import io.rollcall.jobs.generate.SparsityRequest;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
-import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.Progress;
 import io.rollcall.jobs.runtime.TemplateSource;
-import java.io.PrintStream;
-import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
@@ -48,8 +46,7 @@ public final class RecoverAction {
   private final Configuration configuration;
   private final ProfileFiles files;
   private final String runId = UUID.randomUUID().toString();
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
 
   public RecoverAction(SparkSession spark, RecoverRequest request) {
     this.spark = spark;
@@ -58,14 +55,9 @@ public final class RecoverAction {
     files = new ProfileFiles(request.output(), "corrections", configuration);
   }
 
-  /**
-   * Shows progress while the fit lasts.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public RecoverAction progress(PrintStream out, boolean terminal) {
-    progress = out;
-    this.terminal = terminal;
+  /** Shows progress while the fit lasts. */
+  public RecoverAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
 
@@ -205,18 +197,11 @@ public final class RecoverAction {
     describe("errors of " + which);
     Broadcast<PassTask.Wanted> wanted =
         context().broadcast(new PassTask.Wanted(soFar, layers, options));
-    ProgressPrinter printer =
-        progress == null
-            ? null
-            : new ProgressPrinter(
-                runId,
-                (done, seconds) ->
-                    String.format(
-                        Locale.ROOT, "errors of %s: %,d documents decoded", which, done.prompts()),
-                progress,
-                terminal,
-                Duration.ofSeconds(10));
-    try {
+    Progress.Line line =
+        (done, seconds) ->
+            String.format(
+                Locale.ROOT, "errors of %s: %,d documents decoded", which, done.prompts());
+    try (var shown = progress.show(runId, line)) {
       return explained(
           () ->
               documents
@@ -225,9 +210,6 @@ public final class RecoverAction {
                   .layers());
     } finally {
       wanted.destroy();
-      if (printer != null) {
-        printer.close();
-      }
     }
   }
 

@@ -20,10 +20,8 @@ import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
-import io.rollcall.jobs.runtime.ProgressPrinter;
+import io.rollcall.jobs.runtime.Progress;
 import io.rollcall.jobs.runtime.TemplateSource;
-import java.io.PrintStream;
-import java.time.Duration;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
@@ -64,8 +62,7 @@ public final class TrainPredictorAction {
   private final Configuration configuration;
   private final ProfileFiles files;
   private final String runId = UUID.randomUUID().toString();
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
 
   public TrainPredictorAction(SparkSession spark, TrainPredictorRequest request) {
     this.spark = spark;
@@ -74,14 +71,9 @@ public final class TrainPredictorAction {
     files = new ProfileFiles(request.output(), "predictor", configuration);
   }
 
-  /**
-   * Shows progress while the training lasts.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public TrainPredictorAction progress(PrintStream out, boolean terminal) {
-    this.progress = out;
-    this.terminal = terminal;
+  /** Shows progress while the training lasts. */
+  public TrainPredictorAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
 
@@ -375,19 +367,11 @@ public final class TrainPredictorAction {
   }
 
   /** Runs a job under its progress line. */
-  private <T> T shown(ProgressPrinter.Line line, Job<T> job) {
-    ProgressPrinter printer =
-        progress == null
-            ? null
-            : new ProgressPrinter(runId, line, progress, terminal, Duration.ofSeconds(10));
-    try {
+  private <T> T shown(Progress.Line line, Job<T> job) {
+    try (var shown = progress.show(runId, line)) {
       return job.run();
     } catch (RuntimeException e) {
       throw Failures.explain(e);
-    } finally {
-      if (printer != null) {
-        printer.close();
-      }
     }
   }
 }
