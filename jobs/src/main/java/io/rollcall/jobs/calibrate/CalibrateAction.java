@@ -3,7 +3,6 @@ package io.rollcall.jobs.calibrate;
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.calibration.ScoreDistributions;
-import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
@@ -189,10 +188,8 @@ public final class CalibrateAction {
 
   /** What is known of the model without its weights. */
   private Model model() {
-    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
-    try (ModelReader reader = ModelReader.open(files)) {
-      return reader.finish();
-    }
+    return ModelReader.described(
+        ModelRegistry.process().files(request.model(), configuration));
   }
 
   private FeedForwardCost cost() {

@@ -88,7 +88,7 @@ public final class EvaluateAction {
       models.devices(request.model());
     }
     ModelFiles files = models.files(request.model(), configuration);
-    try (Model model = described(files)) {
+    try (Model model = ModelReader.described(files)) {
       String templateName = template.of(model, files).name();
       List<PromptTable.Referenced> heldOut = heldOut(documents);
       List<PromptTable.Referenced> evaluated =
@@ -126,12 +126,6 @@ public final class EvaluateAction {
           adoption.sentence(),
           (System.nanoTime() - started) / 1e9,
           new MetricsPage(metrics, evaluation, heldOut.size(), adoption, file.path()).lines());
-    }
-  }
-
-  private static Model described(ModelFiles files) {
-    try (ModelReader reader = ModelReader.open(files)) {
-      return reader.finish();
     }
   }
 

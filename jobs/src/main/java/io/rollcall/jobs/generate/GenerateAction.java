@@ -124,7 +124,7 @@ public final class GenerateAction {
     SparsityProfile profile;
     String warning = null;
     // The driver needs no weights: they are loaded where the tasks run.
-    try (Model model = described(files)) {
+    try (Model model = ModelReader.described(files)) {
       String templateName = template.of(model, files).name();
       profile =
           new SparsityPlanner(model, files)
@@ -146,12 +146,6 @@ public final class GenerateAction {
     }
     ProfileRecord.put(record, profile);
     return run(output, table, rows, template, profile, record, warning);
-  }
-
-  private static Model described(ModelFiles files) {
-    try (ModelReader reader = ModelReader.open(files)) {
-      return reader.finish();
-    }
   }
 
   private SparsityProfile calibrate(

@@ -71,8 +71,7 @@ public final class RecoverAction {
     files.requireAbsent();
     describe("checks");
     ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
-    try (ModelReader reader = ModelReader.open(modelFiles);
-        Model model = reader.finish()) {
+    try (Model model = ModelReader.described(modelFiles)) {
       SparsityProfile profile = profile(model, modelFiles);
       RecoveryOptions options = options(model, profile);
       Recovery recovery = new Recovery(profile, model.config(), model.name(), options);

@@ -156,8 +156,7 @@ public final class TrainPredictorAction {
 
   private Described model() {
     ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
-    try (ModelReader reader = ModelReader.open(files);
-        Model model = reader.finish()) {
+    try (Model model = ModelReader.described(files)) {
       return new Described(model.name(), model.digest(), model.config());
     }
   }
