@@ -22,6 +22,11 @@ public final class Numbers {
     return Double.isNaN(density) ? "" : format("%.2f", density);
   }
 
+  /** A fraction, 0.214 say. */
+  public static String thousandths(double fraction) {
+    return format("%.3f", fraction);
+  }
+
   public static String count(long count) {
     return format("%,d", count);
   }
