@@ -16,7 +16,6 @@ import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.input.DocumentRows;
-import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
@@ -89,16 +88,13 @@ public final class CalibrateAction {
 
   private SparsityProfile calibrate() {
     Calibrator.Target target = target();
-    PromptTable table = table();
-    long rows = table.rowCount();
-    if (rows == 0) {
-      throw new UserException("input '" + request.input().path() + "' has no rows");
-    }
+    PromptTable table = PromptTable.open(spark, request.input(), request.references());
+    long rows = table.requireRows();
     if (request.maxLoss() != null) {
       return search(target, table, rows);
     }
     CalibrationJob.Sketched sketched = sketch(target, table, rows);
-    requireEnough(sketched);
+    requireEnough(sketched, table);
     return Calibrator.profile(
         sketched.modelDigest(),
         target,
@@ -113,7 +109,7 @@ public final class CalibrateAction {
     progress.say("sketching scores");
     CalibrationJob.Sketched sketched =
         sketch(target, corpus.others(spark, table), rows - corpus.heldOut().size());
-    requireEnough(sketched);
+    requireEnough(sketched, table);
     if (request.references() == null) {
       progress.say("answering the documents, dense");
       AnswerTask.Work work =
@@ -201,13 +197,6 @@ public final class CalibrateAction {
     }
   }
 
-  private PromptTable table() {
-    PromptSource source = request.input();
-    return request.references() == null
-        ? PromptTable.open(spark, source)
-        : PromptTable.open(spark, source, request.references());
-  }
-
   private CalibrationJob.Sketched sketch(
       Calibrator.Target target, PromptTable table, long rows) {
     boolean references = request.references() != null;
@@ -244,18 +233,15 @@ public final class CalibrateAction {
     return (int) Math.max(1, Math.min(MOST_TASKS, full));
   }
 
-  private void requireEnough(CalibrationJob.Sketched sketched) {
+  private void requireEnough(CalibrationJob.Sketched sketched, PromptTable table) {
     ScoreDistributions scores = sketched.scores();
     String input = request.input().path();
     if (scores.positions() == 0) {
-      throw new UserException(
-          request.references() == null
-              ? "none of the " + sketched.documents() + " prompts of input '" + input
-                  + "' reached a decode step; give prompts that can be answered"
-              : "none of the " + sketched.documents() + " rows of input '" + input
-                  + "' has both a prompt and text in column '" + request.references()
-                  + "'; choose another --references-column, or leave it out for the model's own"
-                  + " answers");
+      throw request.references() == null
+          ? new UserException(
+              "none of the " + sketched.documents() + " prompts of input '" + input
+                  + "' reached a decode step; give prompts that can be answered")
+          : table.withoutReferences(sketched.documents());
     }
     for (int bucket = scores.buckets() - 1; bucket >= 0; bucket--) {
       if (scores.groups(bucket) < ENOUGH_STEPS) {

@@ -130,20 +130,15 @@ public final class EvaluateAction {
   }
 
   private List<PromptTable.Referenced> documents(PromptTable table) {
-    long rows = table.rowCount();
-    if (rows == 0) {
-      throw new UserException("input '" + request.input().path() + "' has no rows");
-    }
+    long rows = table.requireRows();
     List<PromptTable.Referenced> documents = table.referenced();
     if (documents.isEmpty()) {
-      throw new UserException(
-          String.format(
-              "none of the %d rows of input '%s' has both a prompt and text in column '%s'; choose the"
-                  + " reference answers' column with --references-column",
-              rows, request.input().path(), request.references()));
+      throw table.withoutReferences(rows);
     }
     if (documents.size() < rows) {
-      progress.say((rows - documents.size()) + " rows have no id, prompt or reference of their own and are left out");
+      progress.say(
+          (rows - documents.size())
+              + " rows have no id, prompt or reference of their own and are left out");
     }
     return documents;
   }

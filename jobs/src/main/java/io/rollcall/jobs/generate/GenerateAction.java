@@ -109,10 +109,7 @@ public final class GenerateAction {
     output.requireOutside(request.input().path());
     RunRecord record = new RunRecord(output);
     PromptTable table = PromptTable.open(spark, request.input());
-    long rows = table.rowCount();
-    if (rows == 0) {
-      throw new UserException("input '" + request.input().path() + "' has no rows");
-    }
+    long rows = table.requireRows();
     output.prepare();
     TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
     ModelRegistry models = ModelRegistry.process();

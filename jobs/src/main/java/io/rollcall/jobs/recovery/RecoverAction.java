@@ -120,18 +120,15 @@ public final class RecoverAction {
 
   private SparsityProfile recovered(
       SparsityProfile profile, Recovery recovery, RecoveryOptions options) {
-    PromptTable table =
-        request.references() == null
-            ? PromptTable.open(spark, request.input())
-            : PromptTable.open(spark, request.input(), request.references());
-    long rows = table.rowCount();
+    PromptTable table = PromptTable.open(spark, request.input(), request.references());
+    long rows = table.requireRows();
     Broadcast<RecoveryWork> work = context().broadcast(work());
     JavaRDD<String[]> documents =
         table.prompts(partitions(rows)).javaRDD()
             .mapPartitions(new AnswersTask(work))
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
-      long answered = answered(documents, rows);
+      long answered = answered(documents, table, rows);
       Corrections corrections =
           recovery.fit(
               (soFar, layers) -> gather(documents, work, soFar, layers, options),
@@ -166,19 +163,16 @@ public final class RecoverAction {
         new SerializableConfiguration(configuration));
   }
 
-  private long answered(JavaRDD<String[]> documents, long rows) {
+  private long answered(JavaRDD<String[]> documents, PromptTable table, long rows) {
     describe("answers to " + request.input().path());
     long answered = explained(documents::count);
     if (answered == 0) {
-      throw new UserException(
-          request.references() == null
-              ? String.format(
+      throw request.references() == null
+          ? new UserException(
+              String.format(
                   "the model answers none of the %d prompts of input '%s'; give other documents",
-                  rows, request.input().path())
-              : String.format(
-                  "none of the %d rows of input '%s' has both a prompt and text in column '%s'; choose"
-                      + " the reference answers' column with --references-column",
-                  rows, request.input().path(), request.references()));
+                  rows, request.input().path()))
+          : table.withoutReferences(rows);
     }
     return answered;
   }

@@ -98,10 +98,7 @@ public final class TrainPredictorAction {
       TrainingOptions options =
           request.training(model.config().hiddenSize(), model.config().intermediateSize());
       options.requireFits(model.config().hiddenSize(), model.name());
-      PromptTable table =
-          request.references() == null
-              ? PromptTable.open(spark, limited())
-              : PromptTable.open(spark, limited(), request.references());
+      PromptTable table = PromptTable.open(spark, limited(), request.references());
       long rows = table.rowCount();
       if (rows < 2) {
         throw new UserException(
