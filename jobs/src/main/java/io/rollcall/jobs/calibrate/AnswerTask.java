@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.broadcast.Broadcast;
@@ -50,16 +51,15 @@ final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> 
       int partitions) {
     Broadcast<Work> sent = context.broadcast(work);
     try {
-      return context
-          .parallelize(
-              documents.stream().map(d -> new String[] {d.id(), d.prompt()}).toList(), partitions)
-          .mapPartitions(new AnswerTask(sent))
-          .collect()
-          .stream()
+      JavaRDD<String[]> answered =
+          context
+              .parallelize(
+                  documents.stream().map(d -> new String[] {d.id(), d.prompt()}).toList(),
+                  partitions)
+              .mapPartitions(new AnswerTask(sent));
+      return Failures.explained(answered::collect).stream()
           .map(row -> new PromptTable.Referenced(row[0], row[1], row[2]))
           .toList();
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
     } finally {
       sent.destroy();
     }

@@ -10,7 +10,6 @@ import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.generate.CalibrationJob;
-import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.SparsityPlanner;
 import io.rollcall.jobs.generate.SparsityRequest;
 import io.rollcall.jobs.input.PromptTable;
@@ -245,8 +244,6 @@ public final class EvaluateAction {
     try (var shown = progress.show(runId, documents.size())) {
       return EvaluationTask.run(
           JavaSparkContext.fromSparkContext(spark.sparkContext()), work, documents, partitions);
-    } catch (Exception e) {
-      throw Failures.explain(e);
     }
   }
 

@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function;
 import org.apache.spark.broadcast.Broadcast;
@@ -76,12 +77,11 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
       int partitions) {
     Broadcast<Work> sent = context.broadcast(work);
     try {
-      return context
-          .parallelize(parts(documents, partitions), partitions)
-          .map(new EvaluationTask(sent))
-          .collect();
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
+      JavaRDD<Outcome> outcomes =
+          context
+              .parallelize(parts(documents, partitions), partitions)
+              .map(new EvaluationTask(sent));
+      return Failures.explained(outcomes::collect);
     } finally {
       sent.destroy();
     }

@@ -84,7 +84,7 @@ public final class CalibrationJob {
   public static Sketched run(JavaSparkContext context, Work work, JavaRDD<String[]> documents) {
     Broadcast<Work> sent = context.broadcast(work);
     try {
-      return Sketched.merged(
+      JavaRDD<Sketched> sketched =
           documents
               .mapPartitionsWithIndex(
                   (Integer partition, Iterator<String[]> rows) ->
@@ -93,10 +93,8 @@ public final class CalibrationJob {
               .mapToPair(part -> part)
               .groupByKey()
               .values()
-              .map(parts -> Sketched.merged(listed(parts)))
-              .collect());
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
+              .map(parts -> Sketched.merged(listed(parts)));
+      return Sketched.merged(Failures.explained(sketched::collect));
     } finally {
       sent.destroy();
     }

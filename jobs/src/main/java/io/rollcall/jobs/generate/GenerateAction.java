@@ -190,7 +190,7 @@ public final class GenerateAction {
     spark.sparkContext().register(totals, "rollcall totals");
     try (var shown = progress.show(record.runId(), prompts)) {
       infer(output, pending, partitions, labels, template, profile, totals);
-    } catch (Exception e) { // Scala throws checked ones undeclared
+    } catch (Exception e) { // SparkException among them, undeclared
       UserException failure = Failures.explain(e);
       record.failed(failure.getMessage());
       throw failure;

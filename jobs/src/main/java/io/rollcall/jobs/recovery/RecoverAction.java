@@ -165,7 +165,7 @@ public final class RecoverAction {
 
   private long answered(JavaRDD<String[]> documents, PromptTable table, long rows) {
     describe("answers to " + request.input().path());
-    long answered = explained(documents::count);
+    long answered = Failures.explained(documents::count);
     if (answered == 0) {
       throw request.references() == null
           ? new UserException(
@@ -195,7 +195,7 @@ public final class RecoverAction {
             String.format(
                 Locale.ROOT, "errors of %s: %,d documents decoded", which, done.prompts());
     try (var shown = progress.show(runId, line)) {
-      return explained(
+      return Failures.explained(
           () ->
               documents
                   .mapPartitions(new PassTask(work, wanted))
@@ -203,18 +203,6 @@ public final class RecoverAction {
                   .layers());
     } finally {
       wanted.destroy();
-    }
-  }
-
-  private interface Job<T> {
-    T run();
-  }
-
-  private static <T> T explained(Job<T> job) {
-    try {
-      return job.run();
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
     }
   }
 }

@@ -26,6 +26,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
+import java.util.function.Supplier;
 import java.util.function.ToDoubleFunction;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.HashPartitioner;
@@ -358,16 +359,10 @@ public final class TrainPredictorAction {
         .toArray();
   }
 
-  private interface Job<T> {
-    T run();
-  }
-
   /** Runs a job under its progress line. */
-  private <T> T shown(Progress.Line line, Job<T> job) {
+  private <T> T shown(Progress.Line line, Supplier<T> job) {
     try (var shown = progress.show(runId, line)) {
-      return job.run();
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
+      return Failures.explained(job);
     }
   }
 }
