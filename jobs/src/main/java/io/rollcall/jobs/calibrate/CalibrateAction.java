@@ -3,6 +3,7 @@ package io.rollcall.jobs.calibrate;
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.calibration.ScoreDistributions;
+import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
@@ -21,7 +22,6 @@ import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
 import io.rollcall.jobs.runtime.Progress;
 import io.rollcall.jobs.runtime.TemplateSource;
-import io.rollcall.jobs.runtime.TextFile;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
@@ -87,11 +87,18 @@ public final class CalibrateAction {
   }
 
   private SparsityProfile calibrate() {
-    Calibrator.Target target = target();
+    ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
+    try (Model model = ModelReader.described(modelFiles)) {
+      return calibrate(model);
+    }
+  }
+
+  private SparsityProfile calibrate(Model model) {
+    Calibrator.Target target = target(model);
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
     long rows = table.requireRows();
     if (request.maxLoss() != null) {
-      return search(target, table, rows);
+      return search(target, model, table, rows);
     }
     CalibrationJob.Sketched sketched = sketch(target, table, rows);
     requireEnough(sketched, table);
@@ -104,7 +111,8 @@ public final class CalibrateAction {
         sketched.documents());
   }
 
-  private SparsityProfile search(Calibrator.Target target, PromptTable table, long rows) {
+  private SparsityProfile search(
+      Calibrator.Target target, Model model, PromptTable table, long rows) {
     SearchCorpus corpus = SearchCorpus.of(table, request);
     progress.say("sketching scores");
     CalibrationJob.Sketched sketched =
@@ -120,7 +128,7 @@ public final class CalibrateAction {
                   AnswerTask.run(context(), work, documents, partitions(documents.size())));
     }
     return new ProfileSearch(
-            target, sketched, corpus, cost(), request.decoding(), this::measure, progress)
+            target, sketched, corpus, cost(model), request.decoding(), this::measure, progress)
         .search(request.maxLoss(), request.uniform(), request.input().path());
   }
 
@@ -151,22 +159,14 @@ public final class CalibrateAction {
   }
 
   /** What the options and the profile that they name ask for. */
-  private Calibrator.Target target() {
+  private Calibrator.Target target(Model model) {
     int batchSize = request.decoding().batchSize();
     UnionStrategy shared = new UnionStrategy.Shared();
     if (request.profile() == null) {
       UnionStrategy union = request.union() == null ? shared : request.union();
       return new Calibrator.Target(request.method(), null, union, batchSize);
     }
-    SparsityProfile given =
-        SparsityProfile.fromJson(
-            TextFile.read("profile", request.profile(), configuration),
-            request.profile(),
-            file -> TextFile.sibling("predictor", request.profile(), file, configuration));
-    try (Model model = model()) {
-      given.requireModel(model.digest(), model.name());
-      given.requireShape(model.config(), model.name());
-    }
+    SparsityProfile given = ProfileFiles.read(request.profile(), model, configuration);
     Method method = request.method() == null ? given.method() : request.method();
     if (method.needsPredictor() && given.method() != method) {
       throw new UserException(
@@ -182,19 +182,9 @@ public final class CalibrateAction {
         batchSize);
   }
 
-  /** What is known of the model without its weights. */
-  private Model model() {
-    return ModelReader.described(
-        ModelRegistry.process().files(request.model(), configuration));
-  }
-
-  private FeedForwardCost cost() {
-    try (Model model = model()) {
-      return new FeedForwardCost(
-          model.config().hiddenSize(),
-          model.config().intermediateSize(),
-          request.model().weights());
-    }
+  private FeedForwardCost cost(Model model) {
+    return new FeedForwardCost(
+        model.config().hiddenSize(), model.config().intermediateSize(), request.model().weights());
   }
 
   private CalibrationJob.Sketched sketch(

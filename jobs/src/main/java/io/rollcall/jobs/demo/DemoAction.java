@@ -2,8 +2,8 @@ package io.rollcall.jobs.demo;
 
 import static org.apache.spark.sql.functions.col;
 
-import io.rollcall.engine.generation.Prompt;
 import io.rollcall.engine.generation.GenerationOptions;
+import io.rollcall.engine.generation.Prompt;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.generate.GenerateAction;

@@ -12,8 +12,6 @@ import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.generate.Failures;
-import io.rollcall.jobs.generate.SparsityPlanner;
-import io.rollcall.jobs.generate.SparsityRequest;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
@@ -72,7 +70,7 @@ public final class RecoverAction {
     describe("checks");
     ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
     try (Model model = ModelReader.described(modelFiles)) {
-      SparsityProfile profile = profile(model, modelFiles);
+      SparsityProfile profile = ProfileFiles.read(request.profile(), model, configuration);
       RecoveryOptions options = options(model, profile);
       Recovery recovery = new Recovery(profile, model.config(), model.name(), options);
       SparsityProfile recovered = recovered(profile, recovery, options);
@@ -94,16 +92,6 @@ public final class RecoverAction {
 
   private void describe(String what) {
     spark.sparkContext().setJobGroup("rollcall " + runId, "rollcall recover: " + what, true);
-  }
-
-  private SparsityProfile profile(Model model, ModelFiles modelFiles) {
-    return new SparsityPlanner(model, modelFiles)
-        .profile(
-            new SparsityRequest(null, null, request.profile(), null),
-            (method, union, sparsity) -> {
-              throw new IllegalStateException("a profile was given");
-            },
-            configuration);
   }
 
   private RecoveryOptions options(Model model, SparsityProfile profile) {

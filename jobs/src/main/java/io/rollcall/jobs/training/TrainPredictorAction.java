@@ -7,7 +7,6 @@ import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.model.ModelReader;
-import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
