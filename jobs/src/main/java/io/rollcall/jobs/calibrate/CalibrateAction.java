@@ -15,15 +15,13 @@ import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.CalibrationJob;
-import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.DocumentRows;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
 import io.rollcall.jobs.runtime.Progress;
-import io.rollcall.jobs.runtime.TemplateSource;
 import java.util.Iterator;
-import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
@@ -31,7 +29,6 @@ import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.SerializableConfiguration;
 
 /**
  * Finds a profile's thresholds over a corpus: executors sketch the scores of a part of the documents
@@ -94,13 +91,14 @@ public final class CalibrateAction {
   }
 
   private SparsityProfile calibrate(Model model) {
+    TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
     Calibrator.Target target = target(model);
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
     long rows = table.requireRows();
     if (request.maxLoss() != null) {
-      return search(target, model, table, rows);
+      return search(setup, target, model, table, rows);
     }
-    CalibrationJob.Sketched sketched = sketch(target, table, rows);
+    CalibrationJob.Sketched sketched = sketch(setup, target, table, rows);
     requireEnough(sketched, table);
     return Calibrator.profile(
         sketched.modelDigest(),
@@ -112,50 +110,37 @@ public final class CalibrateAction {
   }
 
   private SparsityProfile search(
-      Calibrator.Target target, Model model, PromptTable table, long rows) {
+      TaskSetup setup, Calibrator.Target target, Model model, PromptTable table, long rows) {
     SearchCorpus corpus = SearchCorpus.of(table, request);
     progress.say("sketching scores");
     CalibrationJob.Sketched sketched =
-        sketch(target, corpus.others(spark, table), rows - corpus.heldOut().size());
+        sketch(setup, target, corpus.others(spark, table), rows - corpus.heldOut().size());
     requireEnough(sketched, table);
     if (request.references() == null) {
       progress.say("answering the documents, dense");
-      AnswerTask.Work work =
-          new AnswerTask.Work(request.model(), request.decoding(), template(), hadoop());
       corpus =
           corpus.answered(
               documents ->
-                  AnswerTask.run(context(), work, documents, partitions(documents.size())));
+                  AnswerTask.run(context(), setup, documents, partitions(documents.size())));
     }
     return new ProfileSearch(
-            target, sketched, corpus, cost(model), request.decoding(), this::measure, progress)
+            target, sketched, corpus, cost(model), request.decoding(), measuring(setup), progress)
         .search(request.maxLoss(), request.uniform(), request.input().path());
   }
 
-  private Evaluation measure(
-      List<SparsityProfile> profiles,
-      Decoding decoding,
-      List<PromptTable.Referenced> documents,
-      int partitions) {
-    EvaluationTask.Work work =
-        new EvaluationTask.Work(
-            runId, request.model(), profiles, false, decoding, template(), hadoop());
-    return EvaluationTask.run(context(), work, documents, partitions).stream()
-        .map(EvaluationTask.Outcome::evaluation)
-        .reduce(Evaluation::plus)
-        .orElseThrow();
+  private ProfileSearch.Measuring measuring(TaskSetup setup) {
+    return (profiles, decoding, documents, partitions) -> {
+      EvaluationTask.Work work =
+          new EvaluationTask.Work(runId, setup.with(decoding), profiles, false);
+      return EvaluationTask.run(context(), work, documents, partitions).stream()
+          .map(EvaluationTask.Outcome::evaluation)
+          .reduce(Evaluation::plus)
+          .orElseThrow();
+    };
   }
 
   private JavaSparkContext context() {
     return JavaSparkContext.fromSparkContext(spark.sparkContext());
-  }
-
-  private TemplateSource template() {
-    return TemplateSource.read(request.decoding().template(), configuration);
-  }
-
-  private SerializableConfiguration hadoop() {
-    return new SerializableConfiguration(configuration);
   }
 
   /** What the options and the profile that they name ask for. */
@@ -188,7 +173,7 @@ public final class CalibrateAction {
   }
 
   private CalibrationJob.Sketched sketch(
-      Calibrator.Target target, PromptTable table, long rows) {
+      TaskSetup setup, Calibrator.Target target, PromptTable table, long rows) {
     boolean references = request.references() != null;
     long seed = request.decoding().seed();
     JavaRDD<String[]> documents =
@@ -198,17 +183,9 @@ public final class CalibrateAction {
             .mapPartitions(
                 (Iterator<Row> part) ->
                     DocumentRows.read(part, references, seed).stream()
-                        .map(CalibrationJob::row)
+                        .map(DocumentRows::text)
                         .iterator());
-    CalibrationJob.Work work =
-        new CalibrationJob.Work(
-            runId,
-            request.model(),
-            target,
-            references,
-            request.decoding(),
-            template(),
-            hadoop());
+    CalibrationJob.Work work = new CalibrationJob.Work(runId, setup, target, references);
     Progress.Line line =
         (done, seconds) ->
             String.format(Locale.ROOT, "%,d of %,d documents sketched", done.prompts(), rows);

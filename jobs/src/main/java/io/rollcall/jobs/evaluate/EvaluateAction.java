@@ -12,10 +12,10 @@ import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.SparsityPlanner;
 import io.rollcall.jobs.generate.SparsityRequest;
+import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.Progress;
-import io.rollcall.jobs.runtime.TemplateSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -26,7 +26,6 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.SerializableConfiguration;
 
 /**
  * Compares sparsity profiles with dense on documents with references, and says which to adopt.
@@ -80,7 +79,7 @@ public final class EvaluateAction {
     MetricsFile file = new MetricsFile(request.output(), configuration);
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
     List<PromptTable.Referenced> documents = documents(table);
-    TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
+    TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
     ModelRegistry models = ModelRegistry.process();
     if (spark.sparkContext().isLocal()) {
       // tasks run in this process: what it lacks is said before anything is done
@@ -88,16 +87,16 @@ public final class EvaluateAction {
     }
     ModelFiles files = models.files(request.model(), configuration);
     try (Model model = ModelReader.described(files)) {
-      String templateName = template.of(model, files).name();
+      String templateName = setup.template().of(model, files).name();
       List<PromptTable.Referenced> heldOut = heldOut(documents);
       List<PromptTable.Referenced> evaluated =
           documents.subList(heldOut.size(), documents.size());
       requireBatch(documents.size(), heldOut.size());
       List<Candidate> candidates =
-          candidates(model, files, template, heldOut, file);
+          candidates(model, files, setup, heldOut, file);
       int partitions = partitions(evaluated.size());
       List<EvaluationTask.Outcome> outcomes =
-          run(candidates, evaluated, template, partitions);
+          run(candidates, evaluated, setup, partitions);
       Evaluation evaluation =
           outcomes.stream().map(EvaluationTask.Outcome::evaluation).reduce(Evaluation::plus).get();
       List<Metrics> metrics = metrics(candidates, evaluation);
@@ -167,7 +166,7 @@ public final class EvaluateAction {
   private List<Candidate> candidates(
       Model model,
       ModelFiles files,
-      TemplateSource template,
+      TaskSetup setup,
       List<PromptTable.Referenced> heldOut,
       MetricsFile output) {
     SparsityPlanner planner = new SparsityPlanner(model, files);
@@ -178,12 +177,9 @@ public final class EvaluateAction {
               JavaSparkContext.fromSparkContext(spark.sparkContext()),
               new CalibrationJob.Work(
                   UUID.randomUUID().toString(),
-                  request.model(),
+                  setup,
                   new Calibrator.Target(method, null, union, request.decoding().batchSize()),
-                  false,
-                  request.decoding(),
-                  template,
-                  new SerializableConfiguration(configuration)),
+                  false),
               CalibrationJob.unanswered(
                   heldOut.stream().map(PromptTable.Referenced::prompt).toList()),
               sparsity,
@@ -225,7 +221,7 @@ public final class EvaluateAction {
   private List<EvaluationTask.Outcome> run(
       List<Candidate> candidates,
       List<PromptTable.Referenced> documents,
-      TemplateSource template,
+      TaskSetup setup,
       int partitions) {
     progress.say(
         String.format(
@@ -234,13 +230,7 @@ public final class EvaluateAction {
     String runId = UUID.randomUUID().toString();
     EvaluationTask.Work work =
         new EvaluationTask.Work(
-            runId,
-            request.model(),
-            candidates.stream().skip(1).map(Candidate::profile).toList(),
-            true,
-            request.decoding(),
-            template,
-            new SerializableConfiguration(configuration));
+            runId, setup, candidates.stream().skip(1).map(Candidate::profile).toList(), true);
     try (var shown = progress.show(runId, documents.size())) {
       return EvaluationTask.run(
           JavaSparkContext.fromSparkContext(spark.sparkContext()), work, documents, partitions);

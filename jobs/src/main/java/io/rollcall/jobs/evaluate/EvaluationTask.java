@@ -4,31 +4,26 @@ import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.evaluation.Evaluator;
-import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskFaults;
+import io.rollcall.jobs.generate.TaskModel;
+import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.Device;
-import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ModelSource;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.jobs.runtime.TaskProgress;
-import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function;
 import org.apache.spark.broadcast.Broadcast;
-import org.apache.spark.util.SerializableConfiguration;
 
 /** Evaluates a part of the documents with the model of its process. */
 public final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTask.Outcome> {
@@ -42,13 +37,7 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
    */
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
   public record Work(
-      String runId,
-      ModelSource model,
-      List<SparsityProfile> profiles,
-      boolean answers,
-      Decoding decoding,
-      TemplateSource template,
-      SerializableConfiguration configuration)
+      String runId, TaskSetup setup, List<SparsityProfile> profiles, boolean answers)
       implements Serializable {}
 
   /**
@@ -110,21 +99,18 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
    * is measured on a machine, and what a profile costs should not depend on that.
    */
   private static Outcome evaluate(Part part, TaskContext task, Work work) {
-    Configuration configuration = work.configuration().value();
-    ModelRegistry.Lease lease =
-        ModelRegistry.process().acquire(work.model(), task, configuration);
-    LoadedModel model = lease.model();
+    TaskModel model = work.setup().lease(task);
     List<SparsityPlan> plans =
         work.profiles().stream()
             .map(profile -> new SparsityPlan(profile, Crossover.never()))
             .toList();
     Evaluator evaluator =
         new Evaluator(
-            model,
-            lease.files(),
-            work.template().of(model.model(), lease.files()),
-            work.decoding().options(model.config()),
-            task.cpus(),
+            model.model(),
+            model.files(),
+            model.template(),
+            model.options(),
+            model.workers(),
             new Reports(work.runId(), task, (work.answers() ? 2L : 1L) * (plans.size() + 1)));
     List<PromptTable.Referenced> rows = part.documents();
     List<Evaluator.Document> documents = new ArrayList<>();
@@ -137,7 +123,7 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
         work.answers()
             ? evaluator.evaluate(plans, documents)
             : evaluator.references(plans, documents);
-    return new Outcome(evaluation, Device.describe(lease.place(), evaluator.device()));
+    return new Outcome(evaluation, Device.describe(model.place(), evaluator.device()));
   }
 
   /** Tells the driver every second how far the task is. */

@@ -3,16 +3,12 @@ package io.rollcall.jobs.generate;
 import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.rollcall.engine.calibration.Calibrator;
-import io.rollcall.engine.calibration.DecodePositions;
 import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.calibration.ScoreDistributions;
-import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ModelSource;
+import io.rollcall.jobs.input.DocumentRows;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.jobs.runtime.TaskProgress;
-import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -22,7 +18,6 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
-import org.apache.spark.util.SerializableConfiguration;
 import scala.Tuple2;
 
 /**
@@ -40,18 +35,12 @@ public final class CalibrationJob {
    * What every task needs.
    *
    * @param runId that progress is reported for
+   * @param setup its decoding's seed is the sketches' too
    * @param references whether the documents have some, which are then followed
-   * @param decoding its seed is the sketches' too
    */
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
   public record Work(
-      String runId,
-      ModelSource model,
-      Calibrator.Target target,
-      boolean references,
-      Decoding decoding,
-      TemplateSource template,
-      SerializableConfiguration configuration)
+      String runId, TaskSetup setup, Calibrator.Target target, boolean references)
       implements Serializable {}
 
   /**
@@ -71,15 +60,10 @@ public final class CalibrationJob {
     }
   }
 
-  /** A document on its way to a task; plain text passes every serializer. */
-  public static String[] row(Document document) {
-    return new String[] {document.id(), document.prompt(), document.reference()};
-  }
-
   /**
    * Sketches documents. The same partitions give the same sketches.
    *
-   * @param documents {@link #row}s
+   * @param documents as {@link DocumentRows#text}
    */
   public static Sketched run(JavaSparkContext context, Work work, JavaRDD<String[]> documents) {
     Broadcast<Work> sent = context.broadcast(work);
@@ -111,7 +95,7 @@ public final class CalibrationJob {
       List<Document> sample,
       double sparsity,
       String corpus) {
-    List<String[]> rows = sample.stream().map(CalibrationJob::row).toList();
+    List<String[]> rows = sample.stream().map(DocumentRows::text).toList();
     Sketched sketched = run(context, work, context.parallelize(rows, 1));
     return Calibrator.profile(
         sketched.modelDigest(),
@@ -140,21 +124,17 @@ public final class CalibrationJob {
   }
 
   private static Sketched sketch(Work work, Iterator<String[]> rows, TaskContext task) {
-    ModelRegistry.Lease lease =
-        ModelRegistry.process().acquire(work.model(), task, work.configuration().value());
-    LoadedModel model = lease.model();
-    DecodePositions positions =
-        new DecodePositions(
-            model,
-            lease.files(),
-            work.template().of(model.model(), lease.files()),
-            work.decoding().options(model.config()),
-            task.cpus());
+    TaskModel model = work.setup().lease(task);
     Feed feed = new Feed(rows, work.runId(), task);
     ScoreDistributions scores =
         Calibrator.scores(
-            model, work.target(), positions, feed, work.references(), work.decoding().seed());
-    return new Sketched(model.digest(), feed.taken, scores);
+            model.model(),
+            work.target(),
+            model.positions(),
+            feed,
+            work.references(),
+            work.setup().decoding().seed());
+    return new Sketched(model.model().digest(), feed.taken, scores);
   }
 
   /** The documents as they are asked for; tells the driver how many were. */
@@ -178,10 +158,10 @@ public final class CalibrationJob {
 
     @Override
     public Document next() {
-      String[] row = rows.next();
+      Document document = DocumentRows.document(rows.next());
       taken++;
       RollcallPlugin.report(new TaskProgress(runId, task.partitionId(), taken, 0, Double.NaN));
-      return new Document(row[0], row[1], row[2]);
+      return document;
     }
   }
 }

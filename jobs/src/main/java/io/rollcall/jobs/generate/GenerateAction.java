@@ -18,7 +18,6 @@ import io.rollcall.jobs.output.TablesFormat;
 import io.rollcall.jobs.output.WriteMode;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.Progress;
-import io.rollcall.jobs.runtime.TemplateSource;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,7 +34,6 @@ import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.SerializableConfiguration;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -111,7 +109,7 @@ public final class GenerateAction {
     PromptTable table = PromptTable.open(spark, request.input());
     long rows = table.requireRows();
     output.prepare();
-    TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
+    TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
     ModelRegistry models = ModelRegistry.process();
     if (spark.sparkContext().isLocal()) {
       // tasks run in this process: what it lacks is said before anything is done
@@ -122,12 +120,12 @@ public final class GenerateAction {
     String warning = null;
     // The driver needs no weights: they are loaded where the tasks run.
     try (Model model = ModelReader.described(files)) {
-      String templateName = template.of(model, files).name();
+      String templateName = setup.template().of(model, files).name();
       profile =
           new SparsityPlanner(model, files)
               .profile(
                   request.sparsity(),
-                  (method, union, sparsity) -> calibrate(table, template, method, union, sparsity),
+                  (method, union, sparsity) -> calibrate(table, setup, method, union, sparsity),
                   configuration);
       if (request.mode() == WriteMode.RESUME) {
         warning = EarlierRuns.differences(output.records(), model.digest(), profile);
@@ -142,12 +140,12 @@ public final class GenerateAction {
       output.clear();
     }
     ProfileRecord.put(record, profile);
-    return run(output, table, rows, template, profile, record, warning);
+    return run(output, table, rows, setup, profile, record, warning);
   }
 
   private SparsityProfile calibrate(
       PromptTable table,
-      TemplateSource template,
+      TaskSetup setup,
       Method method,
       UnionStrategy union,
       double sparsity) {
@@ -156,12 +154,9 @@ public final class GenerateAction {
         JavaSparkContext.fromSparkContext(spark.sparkContext()),
         new CalibrationJob.Work(
             UUID.randomUUID().toString(),
-            request.model(),
+            setup,
             new Calibrator.Target(method, null, union, request.decoding().batchSize()),
-            false,
-            request.decoding(),
-            template,
-            new SerializableConfiguration(configuration)),
+            false),
         CalibrationJob.unanswered(sample),
         sparsity,
         request.input().path());
@@ -171,7 +166,7 @@ public final class GenerateAction {
       OutputDirectory output,
       PromptTable table,
       long rows,
-      TemplateSource template,
+      TaskSetup setup,
       SparsityProfile profile,
       RunRecord record,
       String warning) {
@@ -189,7 +184,7 @@ public final class GenerateAction {
     TotalsAccumulator totals = new TotalsAccumulator();
     spark.sparkContext().register(totals, "rollcall totals");
     try (var shown = progress.show(record.runId(), prompts)) {
-      infer(output, pending, partitions, labels, template, profile, totals);
+      infer(output, pending, partitions, labels, setup, profile, totals);
     } catch (Exception e) { // SparkException among them, undeclared
       UserException failure = Failures.explain(e);
       record.failed(failure.getMessage());
@@ -222,7 +217,7 @@ public final class GenerateAction {
       PromptTable pending,
       int partitions,
       Tables.Labels labels,
-      TemplateSource template,
+      TaskSetup setup,
       SparsityProfile profile,
       TotalsAccumulator totals) {
     SparkContext context = spark.sparkContext();
@@ -235,11 +230,11 @@ public final class GenerateAction {
             .broadcast(
                 new InferenceTask.Work(
                     labels,
-                    request.model(),
+                    setup.model(),
                     profile,
-                    request.decoding(),
-                    template,
-                    new SerializableConfiguration(configuration),
+                    setup.decoding(),
+                    setup.template(),
+                    setup.configuration(),
                     pending.kept().size()));
     try {
       Dataset<Row> both =

@@ -12,11 +12,11 @@ import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.generate.Failures;
+import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
 import io.rollcall.jobs.runtime.Progress;
-import io.rollcall.jobs.runtime.TemplateSource;
 import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
@@ -26,7 +26,6 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.storage.StorageLevel;
-import org.apache.spark.util.SerializableConfiguration;
 
 /**
  * Fits corrections to a profile: the executors decode documents dense and sparse side by side and sum up
@@ -110,16 +109,17 @@ public final class RecoverAction {
       SparsityProfile profile, Recovery recovery, RecoveryOptions options) {
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
     long rows = table.requireRows();
-    Broadcast<RecoveryWork> work = context().broadcast(work());
+    Broadcast<TaskSetup> setup =
+        context().broadcast(TaskSetup.of(request.model(), request.decoding(), configuration));
     JavaRDD<String[]> documents =
         table.prompts(partitions(rows)).javaRDD()
-            .mapPartitions(new AnswersTask(work))
+            .mapPartitions(new AnswersTask(setup, request.references() != null))
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
       long answered = answered(documents, table, rows);
       Corrections corrections =
           recovery.fit(
-              (soFar, layers) -> gather(documents, work, soFar, layers, options),
+              (soFar, layers) -> gather(documents, setup, soFar, layers, options),
               files.tensorsName(),
               request.input().path(),
               answered);
@@ -131,7 +131,7 @@ public final class RecoverAction {
               .with(corrections);
     } finally {
       documents.unpersist(false);
-      work.destroy();
+      setup.destroy();
     }
   }
 
@@ -139,16 +139,6 @@ public final class RecoverAction {
   private int partitions(long rows) {
     long full = rows / ((long) BATCHES_PER_TASK * request.decoding().batchSize());
     return (int) Math.max(1, Math.min(MOST_TASKS, full));
-  }
-
-  private RecoveryWork work() {
-    return new RecoveryWork(
-        runId,
-        request.model(),
-        request.references() != null,
-        request.decoding(),
-        TemplateSource.read(request.decoding().template(), configuration),
-        new SerializableConfiguration(configuration));
   }
 
   private long answered(JavaRDD<String[]> documents, PromptTable table, long rows) {
@@ -167,7 +157,7 @@ public final class RecoverAction {
 
   private List<CorrectionStatistics> gather(
       JavaRDD<String[]> documents,
-      Broadcast<RecoveryWork> work,
+      Broadcast<TaskSetup> setup,
       SparsityProfile soFar,
       LayerRange layers,
       RecoveryOptions options) {
@@ -177,7 +167,7 @@ public final class RecoverAction {
             : "layers " + layers.first() + " to " + (layers.end() - 1);
     describe("errors of " + which);
     Broadcast<PassTask.Wanted> wanted =
-        context().broadcast(new PassTask.Wanted(soFar, layers, options));
+        context().broadcast(new PassTask.Wanted(runId, soFar, layers, options));
     Progress.Line line =
         (done, seconds) ->
             String.format(
@@ -186,7 +176,7 @@ public final class RecoverAction {
       return Failures.explained(
           () ->
               documents
-                  .mapPartitions(new PassTask(work, wanted))
+                  .mapPartitions(new PassTask(setup, wanted))
                   .treeReduce(PassTask.Gathered::plus)
                   .layers());
     } finally {
