@@ -194,10 +194,8 @@ public final class CalibrateAction {
     }
   }
 
-  /** By the input and the options alone, not by the cluster, so that a calibration can be repeated. */
   private int partitions(long rows) {
-    long full = rows / (BATCHES_PER_TASK * request.decoding().batchSize());
-    return (int) Math.max(1, Math.min(MOST_TASKS, full));
+    return request.decoding().tasks(rows, BATCHES_PER_TASK, MOST_TASKS);
   }
 
   private void requireEnough(CalibrationJob.Sketched sketched, PromptTable table) {

@@ -180,10 +180,9 @@ final class ProfileSearch {
             1,
             decoding.seed(),
             decoding.template());
-    int full = on.size() / (BATCHES_PER_TASK * slots);
     Evaluation evaluation =
         measuring.measure(
-            profiles, inBatches, on, Math.max(1, Math.min(MOST_TASKS, full)));
+            profiles, inBatches, on, inBatches.tasks(on.size(), BATCHES_PER_TASK, MOST_TASKS));
     Sums dense = sums(evaluation.plans().get(0), slots, alone);
     if (dense.tokens == 0) {
       throw new UserException(

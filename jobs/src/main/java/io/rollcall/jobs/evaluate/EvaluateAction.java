@@ -1,22 +1,19 @@
 package io.rollcall.jobs.evaluate;
 
 import io.rollcall.engine.UserException;
-import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.evaluation.Bootstrap;
 import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.evaluation.PlanScores;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
-import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.SparsityPlanner;
-import io.rollcall.jobs.generate.SparsityRequest;
 import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.Progress;
-import java.util.ArrayList;
+import io.rollcall.jobs.runtime.TaskSlots;
 import java.util.List;
 import java.util.Locale;
 import java.util.TreeSet;
@@ -80,12 +77,8 @@ public final class EvaluateAction {
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
     List<PromptTable.Referenced> documents = documents(table);
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
-    ModelRegistry models = ModelRegistry.process();
-    if (spark.sparkContext().isLocal()) {
-      // tasks run in this process: what it lacks is said before anything is done
-      models.devices(request.model());
-    }
-    ModelFiles files = models.files(request.model(), configuration);
+    TaskSlots.check(spark.sparkContext(), request.model());
+    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
     try (Model model = ModelReader.described(files)) {
       String templateName = setup.template().of(model, files).name();
       List<PromptTable.Referenced> heldOut = heldOut(documents);
@@ -93,10 +86,14 @@ public final class EvaluateAction {
           documents.subList(heldOut.size(), documents.size());
       requireBatch(documents.size(), heldOut.size());
       List<Candidate> candidates =
-          candidates(model, files, setup, heldOut, file);
+          new Candidates(
+                  new SparsityPlanner(model, files),
+                  calibration(setup, heldOut),
+                  file,
+                  configuration)
+              .of(request.sparsities());
       int partitions = partitions(evaluated.size());
-      List<EvaluationTask.Outcome> outcomes =
-          run(candidates, evaluated, setup, partitions);
+      List<EvaluationTask.Outcome> outcomes = run(candidates, evaluated, setup, partitions);
       Evaluation evaluation =
           outcomes.stream().map(EvaluationTask.Outcome::evaluation).reduce(Evaluation::plus).get();
       List<Metrics> metrics = metrics(candidates, evaluation);
@@ -162,60 +159,18 @@ public final class EvaluateAction {
     }
   }
 
-  /** Dense, then what was asked for. */
-  private List<Candidate> candidates(
-      Model model,
-      ModelFiles files,
-      TaskSetup setup,
-      List<PromptTable.Referenced> heldOut,
-      MetricsFile output) {
-    SparsityPlanner planner = new SparsityPlanner(model, files);
+  private SparsityPlanner.Calibration calibration(
+      TaskSetup setup, List<PromptTable.Referenced> heldOut) {
     SparsityPlanner.Calibration calibration =
-        (method, union, sparsity) -> {
-          progress.say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
-          return CalibrationJob.sample(
-              JavaSparkContext.fromSparkContext(spark.sparkContext()),
-              new CalibrationJob.Work(
-                  UUID.randomUUID().toString(),
-                  setup,
-                  new Calibrator.Target(method, null, union, request.decoding().batchSize()),
-                  false),
-              CalibrationJob.unanswered(
-                  heldOut.stream().map(PromptTable.Referenced::prompt).toList()),
-              sparsity,
-              heldOut.size() + " held-out documents of " + request.input().path());
-        };
-    List<Candidate> candidates = new ArrayList<>();
-    candidates.add(new Candidate(null, SparsityProfile.dense(model.digest())));
-    List<SparsityRequest> asked =
-        request.sparsities().isEmpty()
-            ? List.of(SparsityRequest.unspecified())
-            : request.sparsities();
-    for (SparsityRequest sparsity : asked) {
-      candidates.add(candidate(planner, sparsity, calibration, output));
-    }
-    return candidates;
-  }
-
-  private Candidate candidate(
-      SparsityPlanner planner,
-      SparsityRequest sparsity,
-      SparsityPlanner.Calibration calibration,
-      MetricsFile output) {
-    SparsityProfile profile;
-    try {
-      profile = planner.profile(sparsity, calibration, configuration);
-    } catch (UserException e) {
-      if (sparsity.profile() == null || e.getMessage().contains(sparsity.profile())) {
-        throw e;
-      }
-      throw new UserException("--profile " + sparsity.profile() + ": " + e.getMessage(), e);
-    }
-    if (sparsity.profile() != null) {
-      return new Candidate(sparsity.profile(), profile);
-    }
-    boolean own = sparsity.sparsity() == null;
-    return new Candidate(own ? null : output.writeProfile(profile), profile);
+        CalibrationJob.onPrompts(
+            JavaSparkContext.fromSparkContext(spark.sparkContext()),
+            setup,
+            () -> heldOut.stream().map(PromptTable.Referenced::prompt).toList(),
+            heldOut.size() + " held-out documents of " + request.input().path());
+    return (method, union, sparsity) -> {
+      progress.say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
+      return calibration.calibrate(method, union, sparsity);
+    };
   }
 
   private List<EvaluationTask.Outcome> run(
@@ -241,12 +196,8 @@ public final class EvaluateAction {
     if (request.partitions() > 0) {
       return Math.min(request.partitions(), documents);
     }
-    SparkContext context = spark.sparkContext();
-    int devices = context.isLocal() ? ModelRegistry.process().devices(request.model()) : 0;
-    int cpus = context.getConf().getInt("spark.task.cpus", 1);
-    int slots = devices > 0 ? devices : Math.max(1, context.defaultParallelism() / cpus);
-    int full = documents / (BATCHES_PER_TASK * request.decoding().batchSize());
-    return Math.max(1, Math.min(slots, full));
+    int slots = TaskSlots.of(spark.sparkContext(), request.model());
+    return request.decoding().tasks(documents, BATCHES_PER_TASK, slots);
   }
 
   private List<Metrics> metrics(List<Candidate> candidates, Evaluation evaluation) {

@@ -13,6 +13,8 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.UUID;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
@@ -106,8 +108,28 @@ public final class CalibrationJob {
         sample.size());
   }
 
-  /** Documents of prompts that the model answers itself. */
-  public static List<Document> unanswered(List<String> prompts) {
+  /**
+   * Calibrates a run's thresholds on prompts that the model answers itself, as {@link #sample} does.
+   *
+   * @param prompts looked at if it comes to that
+   * @param corpus what to call them in the profile
+   */
+  public static SparsityPlanner.Calibration onPrompts(
+      JavaSparkContext context, TaskSetup setup, Supplier<List<String>> prompts, String corpus) {
+    int batchSize = setup.decoding().batchSize();
+    return (method, union, sparsity) -> {
+      Calibrator.Target target = new Calibrator.Target(method, null, union, batchSize);
+      String runId = UUID.randomUUID().toString();
+      return sample(
+          context,
+          new Work(runId, setup, target, false),
+          unanswered(prompts.get()),
+          sparsity,
+          corpus);
+    };
+  }
+
+  private static List<Document> unanswered(List<String> prompts) {
     return IntStream.range(0, prompts.size())
         .mapToObj(i -> new Document(Integer.toString(i), prompts.get(i), null))
         .toList();
@@ -160,7 +182,7 @@ public final class CalibrationJob {
     public Document next() {
       Document document = DocumentRows.document(rows.next());
       taken++;
-      RollcallPlugin.report(new TaskProgress(runId, task.partitionId(), taken, 0, Double.NaN));
+      RollcallPlugin.report(new TaskProgress(runId, task.partitionId(), taken));
       return document;
     }
   }

@@ -1,14 +1,10 @@
 package io.rollcall.jobs.generate;
 
 import io.rollcall.engine.UserException;
-import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.checkpoint.ModelFiles;
-import io.rollcall.engine.generation.PhaseTimes;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
-import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.output.OutputDirectory;
@@ -18,11 +14,8 @@ import io.rollcall.jobs.output.TablesFormat;
 import io.rollcall.jobs.output.WriteMode;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.Progress;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
+import io.rollcall.jobs.runtime.TaskSlots;
 import java.util.Objects;
-import java.util.UUID;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
@@ -110,12 +103,8 @@ public final class GenerateAction {
     long rows = table.requireRows();
     output.prepare();
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
-    ModelRegistry models = ModelRegistry.process();
-    if (spark.sparkContext().isLocal()) {
-      // tasks run in this process: what it lacks is said before anything is done
-      models.devices(request.model());
-    }
-    ModelFiles files = models.files(request.model(), configuration);
+    TaskSlots.check(spark.sparkContext(), request.model());
+    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
     SparsityProfile profile;
     String warning = null;
     // The driver needs no weights: they are loaded where the tasks run.
@@ -125,7 +114,11 @@ public final class GenerateAction {
           new SparsityPlanner(model, files)
               .profile(
                   request.sparsity(),
-                  (method, union, sparsity) -> calibrate(table, setup, method, union, sparsity),
+                  CalibrationJob.onPrompts(
+                      JavaSparkContext.fromSparkContext(spark.sparkContext()),
+                      setup,
+                      () -> table.sample(CALIBRATION_PROMPTS),
+                      request.input().path()),
                   configuration);
       if (request.mode() == WriteMode.RESUME) {
         warning = EarlierRuns.differences(output.records(), model.digest(), profile);
@@ -141,25 +134,6 @@ public final class GenerateAction {
     }
     ProfileRecord.put(record, profile);
     return run(output, table, rows, setup, profile, record, warning);
-  }
-
-  private SparsityProfile calibrate(
-      PromptTable table,
-      TaskSetup setup,
-      Method method,
-      UnionStrategy union,
-      double sparsity) {
-    List<String> sample = table.sample(CALIBRATION_PROMPTS);
-    return CalibrationJob.sample(
-        JavaSparkContext.fromSparkContext(spark.sparkContext()),
-        new CalibrationJob.Work(
-            UUID.randomUUID().toString(),
-            setup,
-            new Calibrator.Target(method, null, union, request.decoding().batchSize()),
-            false),
-        CalibrationJob.unanswered(sample),
-        sparsity,
-        request.input().path());
   }
 
   private GenerateResult run(
@@ -190,7 +164,7 @@ public final class GenerateAction {
       record.failed(failure.getMessage());
       throw failure;
     }
-    putTotals(record, totals.value());
+    TotalsRecord.put(record, totals.value());
     Drift drift = Drift.of(profile, totals.value(), driftBound);
     record.put("drift", drift).succeeded();
     String drifted = drift == null ? null : drift.warning();
@@ -252,20 +226,11 @@ public final class GenerateAction {
     }
   }
 
-  private int workersOfTask() {
-    return spark.sparkContext().getConf().getInt("spark.task.cpus", 1);
-  }
-
   private int partitions(long prompts) {
     if (request.partitions() > 0) {
       return request.partitions();
     }
-    int devices =
-        spark.sparkContext().isLocal() ? ModelRegistry.process().devices(request.model()) : 0;
-    int slots =
-        devices > 0
-            ? devices
-            : Math.max(1, spark.sparkContext().defaultParallelism() / workersOfTask());
+    int slots = TaskSlots.of(spark.sparkContext(), request.model());
     long fullBatches = ceil(prompts, request.decoding().batchSize());
     long wanted = Math.max(ceil(prompts, PROMPTS_PER_TASK), Math.min(slots, fullBatches));
     return (int) Math.max(1, Math.min(wanted, 1_000_000));
@@ -273,45 +238,5 @@ public final class GenerateAction {
 
   private static long ceil(long a, long b) {
     return (a + b - 1) / b;
-  }
-
-  private static void putTotals(RunRecord record, RunTotals totals) {
-    Map<String, Object> counts = new LinkedHashMap<>();
-    counts.put("rows", totals.rows());
-    counts.put("finish_reasons", totals.finishReasons());
-    counts.put("errors", totals.errors());
-    PhaseTimes times = totals.times();
-    record
-        .put("counts", counts)
-        .put("prompt_tokens", totals.promptTokens())
-        .put("output_tokens", totals.outputTokens())
-        .put("prefill", phase(times.prefillTokens(), times.prefillNanos(), times.prefillTokensPerSecond()))
-        .put("decode", phase(times.decodeTokens(), times.decodeNanos(), times.decodeTokensPerSecond()))
-        .put("layers", totals.layers().stream().map(ProfileRecord::layer).toList())
-        .put("bytes_read", totals.bytesRead())
-        .put("bytes_dense", totals.bytesDense())
-        .put("devices", totals.devices())
-        .put("slowest_partitions", totals.slowest().stream().map(GenerateAction::partition).toList());
-  }
-
-  private static Map<String, Object> partition(PartitionTimes task) {
-    Map<String, Object> fields = new LinkedHashMap<>();
-    fields.put("partition", task.partition());
-    fields.put("host", task.host());
-    fields.put("rows", task.rows());
-    fields.put("prompt_tokens", task.promptTokens());
-    fields.put("output_tokens", task.outputTokens());
-    fields.put("prefill_seconds", task.times().prefillNanos() / 1e9);
-    fields.put("decode_seconds", task.times().decodeNanos() / 1e9);
-    return fields;
-  }
-
-  /** Busy seconds, summed over tasks; tokens per second are per task. */
-  private static Map<String, Object> phase(long tokens, long nanos, double perSecond) {
-    Map<String, Object> phase = new LinkedHashMap<>();
-    phase.put("tokens", tokens);
-    phase.put("seconds", nanos / 1e9);
-    phase.put("tokens_per_second", perSecond);
-    return phase;
   }
 }

@@ -113,8 +113,7 @@ final class PassTask implements FlatMapFunction<Iterator<String[]>, PassTask.Gat
     }
 
     void report() {
-      RollcallPlugin.report(
-          new TaskProgress(runId, task.partitionId(), documents, 0, Double.NaN));
+      RollcallPlugin.report(new TaskProgress(runId, task.partitionId(), documents));
     }
   }
 }

@@ -112,7 +112,7 @@ public final class RecoverAction {
     Broadcast<TaskSetup> setup =
         context().broadcast(TaskSetup.of(request.model(), request.decoding(), configuration));
     JavaRDD<String[]> documents =
-        table.prompts(partitions(rows)).javaRDD()
+        table.prompts(request.decoding().tasks(rows, BATCHES_PER_TASK, MOST_TASKS)).javaRDD()
             .mapPartitions(new AnswersTask(setup, request.references() != null))
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
@@ -133,12 +133,6 @@ public final class RecoverAction {
       documents.unpersist(false);
       setup.destroy();
     }
-  }
-
-  /** By the input and the options alone, not by the cluster, so that a fit can be repeated. */
-  private int partitions(long rows) {
-    long full = rows / ((long) BATCHES_PER_TASK * request.decoding().batchSize());
-    return (int) Math.max(1, Math.min(MOST_TASKS, full));
   }
 
   private long answered(JavaRDD<String[]> documents, PromptTable table, long rows) {

@@ -94,6 +94,6 @@ final class GatherTask
 
   private void report(int partition, SampleCollector collector) {
     RollcallPlugin.report(
-        new TaskProgress(gathering.value().runId(), partition, collector.count(), 0, Double.NaN));
+        new TaskProgress(gathering.value().runId(), partition, collector.count()));
   }
 }
