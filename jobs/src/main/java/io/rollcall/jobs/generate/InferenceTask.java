@@ -6,6 +6,7 @@ import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.text.PromptTemplate;
 import io.rollcall.jobs.output.Tables;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
@@ -42,6 +43,9 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
       int keptColumns)
       implements Serializable {}
 
+  /** Prompts and generations that may wait between the task's thread and the generator's, in batches. */
+  private static final int AHEAD = 4;
+
   private final Broadcast<Work> broadcast;
   private final TotalsAccumulator totals;
 
@@ -65,17 +69,24 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
                   work.profile(),
                   lease.crossover(work.profile(), decoding.batchSize(), task.cpus()));
           PromptFeed feed = new PromptFeed(rows, work.keptColumns(), task);
-          Generator generator =
-              new Generator(
-                  model,
-                  plan,
-                  work.template().of(model.model(), lease.files()),
-                  decoding.options(model.config()),
-                  task.cpus(),
-                  feed);
+          PromptTemplate template = work.template().of(model.model(), lease.files());
+          GeneratorThread generator =
+              new GeneratorThread(
+                  feed,
+                  AHEAD * decoding.batchSize(),
+                  "rollcall generator of partition " + task.partitionId(),
+                  task::killTaskIfInterrupted,
+                  prompts ->
+                      new Generator(
+                          model,
+                          plan,
+                          template,
+                          decoding.options(model.config()),
+                          task.cpus(),
+                          prompts));
           // ends before the lease does: listeners run in the order opposite to their adding
           task.addTaskCompletionListener((TaskCompletionListener) ended -> generator.close());
-          DeviceUse device = DeviceUse.of(lease, generator.device(), plan);
+          DeviceUse device = DeviceUse.of(lease, generator.generator().device(), plan);
           return new TaskRows(work.labels(), feed, generator, device, task, totals);
         });
   }

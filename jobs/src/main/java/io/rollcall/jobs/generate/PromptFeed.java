@@ -14,7 +14,7 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.sql.Row;
 
 /**
- * The prompts of a partition as the generator pulls them. Rows that the input already ruled out go to
+ * The prompts of a partition as the task's thread reads them. Rows that the input already ruled out go to
  * {@link #rejected} instead; kept columns wait here for their generation.
  */
 final class PromptFeed implements Iterator<Prompt> {

@@ -19,7 +19,7 @@ final class TaskRows implements Iterator<Row> {
 
   private final Tables.Labels labels;
   private final PromptFeed feed;
-  private final Generator generator;
+  private final GeneratorThread generations;
   private final DeviceUse device;
   private final TaskContext task;
   private final TotalsAccumulator accumulator;
@@ -31,13 +31,13 @@ final class TaskRows implements Iterator<Row> {
   TaskRows(
       Tables.Labels labels,
       PromptFeed feed,
-      Generator generator,
+      GeneratorThread generations,
       DeviceUse device,
       TaskContext task,
       TotalsAccumulator accumulator) {
     this.labels = labels;
     this.feed = feed;
-    this.generator = generator;
+    this.generations = generations;
     this.device = device;
     this.task = task;
     this.accumulator = accumulator;
@@ -74,20 +74,21 @@ final class TaskRows implements Iterator<Row> {
   /** Null when there are none left. */
   private Generation nextGeneration() {
     task.killTaskIfInterrupted();
-    Generation rejected = feed.rejected();
-    if (rejected == null && generator.hasNext()) {
-      return generator.next();
+    Generation next = feed.rejected();
+    if (next == null) {
+      next = generations.next();
     }
-    // Looking for its next prompt, the generator may have met more that were ruled out.
-    return rejected == null ? feed.rejected() : rejected;
+    // The last prompts that were read may all have been ruled out.
+    return next == null ? feed.rejected() : next;
   }
 
   private void finish() {
+    Generator generator = generations.generator();
     List<LayerStatistics> all = generator.statistics();
     totals = totals.plus(generator.times(), all, device, task.partitionId(), host());
     accumulator.add(totals);
     report();
-    generator.close();
+    generations.close();
     statistics = all.iterator();
   }
 
@@ -97,6 +98,7 @@ final class TaskRows implements Iterator<Row> {
 
   private void report() {
     reported = System.nanoTime();
+    Generator generator = generations.generator();
     RollcallPlugin.report(
         new TaskProgress(
             labels.runId(),

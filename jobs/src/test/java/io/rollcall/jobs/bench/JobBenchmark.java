@@ -46,22 +46,32 @@ public final class JobBenchmark {
 
   /** Milliseconds that tasks ran. */
   private static final class TaskTimes extends SparkListener {
-    private long millis;
+    private long all;
+    private long shuffled;
 
     @Override
     public synchronized void onTaskEnd(SparkListenerTaskEnd end) {
-      millis += end.taskMetrics().executorRunTime();
+      all += end.taskMetrics().executorRunTime();
+      if (end.taskMetrics().shuffleWriteMetrics().recordsWritten() > 0) {
+        shuffled += end.taskMetrics().executorRunTime();
+      }
     }
 
-    synchronized long take() {
-      long taken = millis;
-      millis = 0;
+    /** Those of all tasks, and of those that spread the prompts. */
+    synchronized long[] take() {
+      long[] taken = {all, shuffled};
+      all = 0;
+      shuffled = 0;
       return taken;
     }
   }
 
-  /** Tokens prefilled and generated, and the seconds they took. */
-  private record Round(long tokens, double seconds, double wallSeconds) {
+  /**
+   * Tokens prefilled and generated, and the seconds they took.
+   *
+   * @param spreadSeconds of these, those of the tasks that read the prompts and spread them
+   */
+  private record Round(long tokens, double seconds, double spreadSeconds, double wallSeconds) {
     double tokensPerSecond() {
       return tokens / seconds;
     }
@@ -147,7 +157,8 @@ public final class JobBenchmark {
         Locale.ROOT,
         "{\"part\": \"generate\", \"method\": \"%s\", \"device\": \"%s\", \"prompts\": %d,"
             + " \"batch_size\": %d, \"tokens\": %d, \"tokens_per_s\": %.0f, \"engine_tokens_per_s\":"
-            + " %.0f, \"ratio\": %.3f, \"job_tokens_per_wall_s\": %.0f, \"error_rows\": %d,"
+            + " %.0f, \"ratio\": %.3f, \"job_tokens_per_wall_s\": %.0f, \"seconds\": %.2f,"
+            + " \"spread_seconds\": %.2f, \"error_rows\": %d,"
             + " \"union_density\": %s}%n",
         method,
         first.totals().devices().get(0).name(),
@@ -158,6 +169,8 @@ public final class JobBenchmark {
         engine.tokensPerSecond(),
         job.tokensPerSecond() / engine.tokensPerSecond(),
         job.tokens() / job.wallSeconds(),
+        job.seconds(),
+        job.spreadSeconds(),
         first.totals().errorRows(),
         Double.isNaN(first.totals().unionDensity())
             ? "null"
@@ -182,11 +195,13 @@ public final class JobBenchmark {
     GenerateResult result = new GenerateAction(spark, request).execute();
     double wall = (System.nanoTime() - start) / 1e9;
     spark.sparkContext().listenerBus().waitUntilEmpty();
+    long[] millis = times.take();
     return new Job(
         result,
         new Round(
             result.totals().promptTokens() + result.totals().outputTokens(),
-            times.take() / 1e3,
+            millis[0] / 1e3,
+            millis[1] / 1e3,
             wall));
   }
 
@@ -219,7 +234,7 @@ public final class JobBenchmark {
             answer -> tokens[0] += answer.promptTokens() + answer.outputTokens());
       }
       double seconds = (System.nanoTime() - start) / 1e9;
-      return new Round(tokens[0], seconds, seconds);
+      return new Round(tokens[0], seconds, 0, seconds);
     }
   }
 }
