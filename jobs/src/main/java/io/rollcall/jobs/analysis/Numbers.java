@@ -18,6 +18,7 @@ public final class Numbers {
     return Double.isNaN(share) ? "" : format("%.1f %%", 100 * share);
   }
 
+  /** Empty where there is none (NaN). */
   public static String density(double density) {
     return Double.isNaN(density) ? "" : format("%.2f", density);
   }
@@ -31,6 +32,7 @@ public final class Numbers {
     return format("%,d", count);
   }
 
+  /** As seconds, minutes or hours, by how many there are. */
   public static String seconds(double seconds) {
     return seconds < 120
         ? format("%.1f s", seconds)

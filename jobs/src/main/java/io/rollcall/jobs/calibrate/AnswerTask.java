@@ -6,7 +6,6 @@ import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskFaults;
 import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.DocumentRows;
-import io.rollcall.jobs.input.PromptTable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -25,22 +24,19 @@ final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> 
   }
 
   /** Documents with the model's answers for references; those that get none are left out. */
-  static List<PromptTable.Referenced> run(
+  static List<Document> run(
       JavaSparkContext context,
       TaskSetup setup,
-      List<PromptTable.Referenced> documents,
+      List<Document> documents,
       int partitions) {
     Broadcast<TaskSetup> sent = context.broadcast(setup);
     try {
       JavaRDD<String[]> answered =
           context
               .parallelize(
-                  documents.stream().map(d -> new String[] {d.id(), d.prompt(), null}).toList(),
-                  partitions)
+                  documents.stream().map(DocumentRows::text).toList(), partitions)
               .mapPartitions(new AnswerTask(sent));
-      return Failures.explained(answered::collect).stream()
-          .map(row -> new PromptTable.Referenced(row[0], row[1], row[2]))
-          .toList();
+      return Failures.explained(answered::collect).stream().map(DocumentRows::document).toList();
     } finally {
       sent.destroy();
     }

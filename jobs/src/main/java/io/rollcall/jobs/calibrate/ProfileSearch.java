@@ -2,6 +2,7 @@ package io.rollcall.jobs.calibrate;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.Calibrator;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.calibration.ScoreDistributions;
 import io.rollcall.engine.calibration.SparsitySearch;
 import io.rollcall.engine.calibration.SparsitySearch.Documents;
@@ -16,7 +17,6 @@ import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Decoding;
-import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.Progress;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -51,7 +51,7 @@ final class ProfileSearch {
     Evaluation measure(
         List<SparsityProfile> profiles,
         Decoding decoding,
-        List<PromptTable.Referenced> documents,
+        List<Document> documents,
         int partitions);
   }
 
@@ -154,7 +154,7 @@ final class ProfileSearch {
     // for one sequence shared is own, and with own a step of many is that of each
     boolean alone = batch == 1 && target.union() instanceof UnionStrategy.Shared;
     int slots = alone ? ALONE_TOGETHER : batch;
-    List<PromptTable.Referenced> on = documents(documents, slots);
+    List<Document> on = documents(documents, slots);
     progress.say(
         String.format(
             Locale.ROOT, "batch %d: measuring %d plans on %d documents", batch, plans.size(), on.size()));
@@ -198,8 +198,8 @@ final class ProfileSearch {
         .toList();
   }
 
-  private List<PromptTable.Referenced> documents(Documents which, int batch) {
-    List<PromptTable.Referenced> searched = corpus.searched();
+  private List<Document> documents(Documents which, int batch) {
+    List<Document> searched = corpus.searched();
     return switch (which) {
       case SENSITIVITY ->
           searched.subList(

@@ -1,6 +1,7 @@
 package io.rollcall.jobs.evaluate;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.evaluation.Bootstrap;
 import io.rollcall.engine.evaluation.Evaluation;
@@ -75,14 +76,14 @@ public final class EvaluateAction {
   private EvaluateResult evaluate() {
     MetricsFile file = new MetricsFile(request.output(), configuration);
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
-    List<PromptTable.Referenced> documents = documents(table);
+    List<Document> documents = documents(table);
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
     TaskSlots.check(spark.sparkContext(), request.model());
     ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
     try (Model model = ModelReader.described(files)) {
       String templateName = setup.template().of(model, files).name();
-      List<PromptTable.Referenced> heldOut = heldOut(documents);
-      List<PromptTable.Referenced> evaluated =
+      List<Document> heldOut = heldOut(documents);
+      List<Document> evaluated =
           documents.subList(heldOut.size(), documents.size());
       requireBatch(documents.size(), heldOut.size());
       List<Candidate> candidates =
@@ -124,9 +125,9 @@ public final class EvaluateAction {
     }
   }
 
-  private List<PromptTable.Referenced> documents(PromptTable table) {
+  private List<Document> documents(PromptTable table) {
     long rows = table.requireRows();
-    List<PromptTable.Referenced> documents = table.referenced();
+    List<Document> documents = table.referenced();
     if (documents.isEmpty()) {
       throw table.withoutReferences(rows);
     }
@@ -139,7 +140,7 @@ public final class EvaluateAction {
   }
 
   /** Documents for calibration; none where all thresholds are given. */
-  private List<PromptTable.Referenced> heldOut(List<PromptTable.Referenced> documents) {
+  private List<Document> heldOut(List<Document> documents) {
     boolean calibrates =
         request.sparsities().isEmpty()
             || request.sparsities().stream().anyMatch(sparsity -> sparsity.profile() == null);
@@ -160,12 +161,12 @@ public final class EvaluateAction {
   }
 
   private SparsityPlanner.Calibration calibration(
-      TaskSetup setup, List<PromptTable.Referenced> heldOut) {
+      TaskSetup setup, List<Document> heldOut) {
     SparsityPlanner.Calibration calibration =
         CalibrationJob.onPrompts(
             JavaSparkContext.fromSparkContext(spark.sparkContext()),
             setup,
-            () -> heldOut.stream().map(PromptTable.Referenced::prompt).toList(),
+            () -> heldOut.stream().map(Document::prompt).toList(),
             heldOut.size() + " held-out documents of " + request.input().path());
     return (method, union, sparsity) -> {
       progress.say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
@@ -175,7 +176,7 @@ public final class EvaluateAction {
 
   private List<EvaluationTask.Outcome> run(
       List<Candidate> candidates,
-      List<PromptTable.Referenced> documents,
+      List<Document> documents,
       TaskSetup setup,
       int partitions) {
     progress.say(

@@ -2,6 +2,7 @@ package io.rollcall.jobs.evaluate;
 
 import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.evaluation.Evaluator;
 import io.rollcall.engine.sparsity.Crossover;
@@ -11,7 +12,6 @@ import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskFaults;
 import io.rollcall.jobs.generate.TaskModel;
 import io.rollcall.jobs.generate.TaskSetup;
-import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.Device;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.jobs.runtime.TaskProgress;
@@ -46,7 +46,7 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
    * @param first index of the first
    */
   @DefaultSerializer(JavaSerializer.class)
-  public record Part(int first, List<PromptTable.Referenced> documents) implements Serializable {}
+  public record Part(int first, List<Document> documents) implements Serializable {}
 
   /** @param device what the task computed on */
   @DefaultSerializer(JavaSerializer.class)
@@ -62,7 +62,7 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
   public static List<Outcome> run(
       JavaSparkContext context,
       Work work,
-      List<PromptTable.Referenced> documents,
+      List<Document> documents,
       int partitions) {
     Broadcast<Work> sent = context.broadcast(work);
     try {
@@ -76,7 +76,7 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
     }
   }
 
-  private static List<Part> parts(List<PromptTable.Referenced> documents, int partitions) {
+  private static List<Part> parts(List<Document> documents, int partitions) {
     long n = documents.size();
     return IntStream.range(0, partitions)
         .mapToObj(
@@ -112,10 +112,10 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
             model.options(),
             model.workers(),
             new Reports(work.runId(), task, (work.answers() ? 2L : 1L) * (plans.size() + 1)));
-    List<PromptTable.Referenced> rows = part.documents();
+    List<Document> rows = part.documents();
     List<Evaluator.Document> documents = new ArrayList<>();
     for (int i = 0; i < rows.size(); i++) {
-      PromptTable.Referenced row = rows.get(i);
+      Document row = rows.get(i);
       documents.add(
           new Evaluator.Document(part.first() + i, row.id(), row.prompt(), row.reference()));
     }

@@ -38,6 +38,7 @@ public record Decoding(
     }
   }
 
+  /** Without sampling, with the model's own template and a context of at most 4096. */
   public static Decoding greedy(int batchSize, int maxNewTokens) {
     return new Decoding(batchSize, maxNewTokens, 4096, 0, 1, 0, null);
   }

@@ -19,8 +19,12 @@ final class TotalsRecord {
         .put("counts", counts)
         .put("prompt_tokens", totals.promptTokens())
         .put("output_tokens", totals.outputTokens())
-        .put("prefill", phase(times.prefillTokens(), times.prefillNanos(), times.prefillTokensPerSecond()))
-        .put("decode", phase(times.decodeTokens(), times.decodeNanos(), times.decodeTokensPerSecond()))
+        .put(
+            "prefill",
+            phase(times.prefillTokens(), times.prefillNanos(), times.prefillTokensPerSecond()))
+        .put(
+            "decode",
+            phase(times.decodeTokens(), times.decodeNanos(), times.decodeTokensPerSecond()))
         .put("layers", totals.layers().stream().map(TotalsRecord::layer).toList())
         .put("bytes_read", totals.bytesRead())
         .put("bytes_dense", totals.bytesDense())

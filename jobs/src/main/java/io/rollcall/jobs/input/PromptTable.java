@@ -15,7 +15,7 @@ import static org.apache.spark.sql.functions.when;
 import static org.apache.spark.sql.functions.xxhash64;
 
 import io.rollcall.engine.UserException;
-import java.io.Serializable;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -138,20 +138,16 @@ public final class PromptTable {
             rows, source.path(), kept.get(0).name()));
   }
 
-  /** A prompt with the answer that it should get. */
-  public record Referenced(String id, String prompt, String reference)
-      implements Serializable {}
-
   /**
    * Prompts that can be answered and have a reference, in an order that is the same in every run: that
    * of {@link #sample}. All of them come to the driver.
    */
-  public List<Referenced> referenced() {
+  public List<Document> referenced() {
     return referenced(Integer.MAX_VALUE);
   }
 
   /** The first of them. Without kept columns references are null, and all prompts count. */
-  public List<Referenced> referenced(int most) {
+  public List<Document> referenced(int most) {
     Column answerable = col(ERROR).isNull().and(trim(col(PROMPT)).notEqual(""));
     Column reference =
         kept.isEmpty()
@@ -164,7 +160,7 @@ public final class PromptTable {
         .select(col(ID), col(PROMPT), reference)
         .collectAsList()
         .stream()
-        .map(row -> new Referenced(row.getString(0), row.getString(1), row.getString(2)))
+        .map(row -> new Document(row.getString(0), row.getString(1), row.getString(2)))
         .toList();
   }
 
