@@ -10,20 +10,11 @@ import io.rollcall.kernels.cuda.CudaDevice;
 
 /** Picks what computes, and loads models there. */
 public final class Backends {
-  /** CUDA where a device is there, else the CPU. */
-  public static final String AUTO = "auto";
-
   private Backends() {}
 
-  /**
-   * @param name auto, cpu or cuda
-   * @throws UserException for another name
-   */
-  public static Backend choose(String name) {
-    if (name.equals(AUTO)) {
-      return CudaDevice.all().isEmpty() ? Backend.CPU : Backend.CUDA;
-    }
-    return Backend.parse(name);
+  /** CUDA where this process sees a device, else the CPU. */
+  public static Backend best() {
+    return CudaDevice.all().isEmpty() ? Backend.CPU : Backend.CUDA;
   }
 
   /**

@@ -23,6 +23,7 @@ public final class TextTable {
     append(Arrays.stream(columns).map(column -> "─".repeat(column.width())).toList());
   }
 
+  /** @param cells one for each column */
   public TextTable row(Object... cells) {
     append(Arrays.stream(cells).map(Object::toString).toList());
     return this;

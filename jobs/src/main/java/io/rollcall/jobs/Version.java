@@ -9,6 +9,7 @@ import java.util.Properties;
 public final class Version {
   private Version() {}
 
+  /** Of Rollcall. */
   public static String current() {
     return of("version");
   }

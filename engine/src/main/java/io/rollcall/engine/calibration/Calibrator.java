@@ -175,14 +175,17 @@ public final class Calibrator {
             scores.positions(),
             scores.ownDensity(thresholds),
             scores.unionDensity(thresholds),
-            scores.ownSpread(thresholds));
+            scores.ownSpread(thresholds),
+            null,
+            ScoreDistributions.rankError(),
+            search);
     return new SparsityProfile(
         modelDigest,
         target.method(),
         target.union(),
         sparsity,
         thresholds,
-        calibration.with(ScoreDistributions.rankError(), search),
+        calibration,
         target.predictors());
   }
 

@@ -14,6 +14,7 @@ import io.rollcall.engine.runner.ScoreObserver;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.text.PromptTemplate;
+import java.io.Serializable;
 import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
@@ -31,7 +32,7 @@ public final class DecodePositions {
   private final int workers;
 
   /** @param reference what the prompt should be answered with; null to let the model answer */
-  public record Document(String id, String prompt, String reference) {}
+  public record Document(String id, String prompt, String reference) implements Serializable {}
 
   /**
    * @param files of the model; null where no document has a reference

@@ -2,7 +2,6 @@ package io.rollcall.engine.calibration;
 
 import io.rollcall.engine.calibration.QuantileSketch.Summary;
 import java.io.Serializable;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 

@@ -60,11 +60,7 @@ public final class SparsitySearch {
    * @param divergence from dense, nats a position
    * @param bytes read, to dense
    */
-  public record Point(double[] sparsity, double loss, double divergence, double bytes) {
-    double meanSparsity() {
-      return Arrays.stream(sparsity).average().orElse(0);
-    }
-  }
+  public record Point(double[] sparsity, double loss, double divergence, double bytes) {}
 
   /** A plan that stays within the loss on the documents searched with, and on those held out. */
   public record Found(Point searched, Point heldOut) {}

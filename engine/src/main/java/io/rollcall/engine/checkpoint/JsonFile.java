@@ -48,6 +48,7 @@ public record JsonFile(String model, String file, JsonNode root) {
     return new JsonFile(model, file, root);
   }
 
+  /** Whether the field is there and not null. */
   public boolean has(String field) {
     return root.hasNonNull(field);
   }
@@ -66,6 +67,7 @@ public record JsonFile(String model, String file, JsonNode root) {
     return new JsonFile(model, file, node);
   }
 
+  /** @throws UserException when it is not a whole number, or absent */
   public int integer(String field) {
     JsonNode node = node(field);
     if (!node.isIntegralNumber() || !node.canConvertToInt()) {
@@ -91,6 +93,7 @@ public record JsonFile(String model, String file, JsonNode root) {
     return has(field) ? size(field) : absent;
   }
 
+  /** @throws UserException when it is not a number, or absent */
   public double number(String field) {
     if (!node(field).isNumber()) {
       throw wrong(field, "a number");
@@ -102,6 +105,7 @@ public record JsonFile(String model, String file, JsonNode root) {
     return has(field) ? number(field) : absent;
   }
 
+  /** @throws UserException when it is there and neither true nor false */
   public boolean flag(String field, boolean absent) {
     if (has(field) && !node(field).isBoolean()) {
       throw wrong(field, "true or false");
@@ -109,6 +113,7 @@ public record JsonFile(String model, String file, JsonNode root) {
     return has(field) ? node(field).booleanValue() : absent;
   }
 
+  /** @throws UserException when it is not a string, or absent */
   public String text(String field) {
     if (!node(field).isTextual()) {
       throw wrong(field, "a string");
@@ -120,6 +125,7 @@ public record JsonFile(String model, String file, JsonNode root) {
     return has(field) ? text(field) : absent;
   }
 
+  /** @throws UserException when it is not a list, or absent */
   public List<String> texts(String field) {
     List<String> texts = new ArrayList<>();
     if (!node(field).isArray()) {

@@ -12,6 +12,7 @@ import java.util.Optional;
  * @param files every file of the checkpoint, sorted
  */
 public record Manifest(String digest, String template, List<String> files) {
+  /** Its name in the checkpoint's directory. */
   public static final String FILE = "rollcall.json";
 
   /** The manifest of a checkpoint that has one. */

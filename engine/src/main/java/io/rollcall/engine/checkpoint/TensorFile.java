@@ -43,10 +43,12 @@ public final class TensorFile {
     return entries.containsKey(tensor);
   }
 
+  /** @throws UserException when there is no such tensor */
   public List<Long> shape(String tensor) {
     return entry(tensor).shape();
   }
 
+  /** @throws UserException when there is no such tensor, or it is not of floats */
   public Tensor tensor(String name) {
     Safetensors.Entry entry = entry(name);
     return new Tensor(

@@ -16,6 +16,7 @@ public record TokenizerConfig(
     Optional<String> begin, Optional<String> end, Optional<String> chatTemplate) {
   private static final String TEMPLATE_FILE = "chat_template.jinja";
 
+  /** Reads tokenizer_config.json, and what it leaves to special_tokens_map.json. */
   public static TokenizerConfig read(ModelFiles files) {
     JsonFile config = JsonFile.readIfPresent(files, "tokenizer_config.json");
     JsonFile map = JsonFile.readIfPresent(files, "special_tokens_map.json");

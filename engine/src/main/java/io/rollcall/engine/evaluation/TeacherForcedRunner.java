@@ -102,8 +102,7 @@ public final class TeacherForcedRunner implements AutoCloseable {
     List<ModelRunner> runners = new ArrayList<>();
     try {
       for (SparsityPlan plan : plans) {
-        plan.profile().requireModel(model.digest(), model.name());
-        plan.profile().requireShape(model.config(), model.name());
+        plan.profile().requireFits(model.model());
         runners.add(model.runner(plan, RunnerOptions.greedy(slots, context, workers)));
       }
       return new TeacherForcedRunner(model, slots, context, runners);

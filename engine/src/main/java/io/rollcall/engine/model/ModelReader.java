@@ -41,6 +41,18 @@ public final class ModelReader implements AutoCloseable {
     return new ModelReader(files);
   }
 
+  /**
+   * What is known of a model without its weights.
+   *
+   * @throws UserException for a missing, truncated or unsupported part
+   */
+  public static Model described(ModelFiles files) {
+    try (ModelReader reader = open(files)) {
+      return reader.finish();
+    }
+  }
+
+  /** Those of the checkpoint, for a backend to load. */
   public ModelTensors tensors() {
     return tensors;
   }

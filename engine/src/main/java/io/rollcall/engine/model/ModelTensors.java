@@ -60,6 +60,7 @@ public final class ModelTensors {
     return checkpoint.locate(architecture.norm(), config.hiddenSize());
   }
 
+  /** @throws io.rollcall.engine.UserException when a tensor is absent or of another shape */
   public Layer layer(int index) {
     Architecture.LayerNames names = architecture.layer(index);
     int hidden = config.hiddenSize();

@@ -20,6 +20,7 @@ public final class WeightLoader {
     this.type = type;
   }
 
+  /** Reads, and quantises where that was asked for. */
   public ModelWeights load() {
     WeightMatrix embedding = matrix(tensors.embedding(), config.vocabulary());
     List<LayerWeights> layers =

@@ -6,7 +6,6 @@ import io.rollcall.engine.evaluation.ReferencedDocument;
 import io.rollcall.engine.runner.ObservedLayer;
 import io.rollcall.engine.sparsity.BatchBuckets;
 import java.util.List;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**

@@ -8,5 +8,6 @@ package io.rollcall.engine.runner;
  * @param loaded rows of the unions, over all layers
  */
 public record DecodeStep(int[] tokens, long[] called, long loaded) {
+  /** No token. */
   public static final int NONE = -1;
 }

@@ -20,10 +20,12 @@ public final class TokenBatch {
     random = new RandomStream[capacity];
   }
 
+  /** Most tokens of a pass. */
   public int capacity() {
     return tokens.length;
   }
 
+  /** Tokens of the pass. */
   public int size() {
     return size;
   }
@@ -42,10 +44,12 @@ public final class TokenBatch {
     return tokens;
   }
 
+  /** Of the tokens in their sequences. */
   public int[] positions() {
     return positions;
   }
 
+  /** Of the tokens' sequences in the key/value cache. */
   public int[] slots() {
     return slots;
   }
@@ -60,6 +64,7 @@ public final class TokenBatch {
     return random;
   }
 
+  /** Begins the next pass. */
   public void clear() {
     size = 0;
     wantedSize = 0;

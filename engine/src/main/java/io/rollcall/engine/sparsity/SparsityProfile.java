@@ -2,6 +2,7 @@ package io.rollcall.engine.sparsity;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.TensorFile;
+import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelConfig;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
@@ -55,7 +56,7 @@ public record SparsityProfile(
       Search search)
       implements Serializable {
 
-    /** Of a method without a predictor. */
+    /** One of which no more is known. */
     public Calibration(
         String corpus,
         int prompts,
@@ -66,21 +67,8 @@ public record SparsityProfile(
       this(corpus, prompts, positions, ownDensity, unionDensity, ownSpread, null, null, null);
     }
 
+    /** The same with how the predictors were trained. */
     public Calibration with(Training training) {
-      return new Calibration(
-          corpus,
-          prompts,
-          positions,
-          ownDensity,
-          unionDensity,
-          ownSpread,
-          training,
-          rankError,
-          search);
-    }
-
-    /** The same with how thresholds were read, and found. */
-    public Calibration with(double rankError, Search search) {
       return new Calibration(
           corpus,
           prompts,
@@ -225,6 +213,12 @@ public record SparsityProfile(
       tensors.putAll(corrections.tensors());
     }
     return TensorFile.write(tensors);
+  }
+
+  /** @throws UserException when the profile is another model's, or not of its shape */
+  public void requireFits(Model model) {
+    requireModel(model.digest(), model.name());
+    requireShape(model.config(), model.name());
   }
 
   /** @throws UserException when the profile is another model's */

@@ -61,6 +61,7 @@ public final class SparsityCounters {
     return meanUnionDensity;
   }
 
+  /** A row for each layer and batch size that had a step. */
   public List<LayerStatistics> statistics() {
     List<LayerStatistics> rows = new ArrayList<>();
     for (int layer = 0; layer < cells.length; layer++) {

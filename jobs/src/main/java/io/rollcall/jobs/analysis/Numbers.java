@@ -18,14 +18,21 @@ public final class Numbers {
     return Double.isNaN(share) ? "" : format("%.1f %%", 100 * share);
   }
 
+  /** Empty where there is none (NaN). */
   public static String density(double density) {
     return Double.isNaN(density) ? "" : format("%.2f", density);
+  }
+
+  /** A fraction, 0.214 say. */
+  public static String thousandths(double fraction) {
+    return format("%.3f", fraction);
   }
 
   public static String count(long count) {
     return format("%,d", count);
   }
 
+  /** As seconds, minutes or hours, by how many there are. */
   public static String seconds(double seconds) {
     return seconds < 120
         ? format("%.1f s", seconds)

@@ -54,12 +54,7 @@ public record Run(
   private static final ObjectMapper JSON = new ObjectMapper();
 
   /** @param seconds busy, summed over tasks */
-  public record Phase(long tokens, double seconds) {
-    /** Of a task. */
-    public double tokensPerSecond() {
-      return seconds == 0 ? 0 : tokens / seconds;
-    }
-  }
+  public record Phase(long tokens, double seconds) {}
 
   /** @param crossover [bucket][lowest and highest measured]; empty for dense */
   public record Device(String name, long tasks, List<List<Double>> crossover) {}

@@ -1,65 +1,42 @@
 package io.rollcall.jobs.calibrate;
 
-import com.esotericsoftware.kryo.DefaultSerializer;
-import com.esotericsoftware.kryo.serializers.JavaSerializer;
-import io.rollcall.engine.generation.Prompt;
-import io.rollcall.engine.runner.LoadedModel;
-import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.jobs.generate.DenseAnswers;
 import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskFaults;
-import io.rollcall.jobs.input.PromptTable;
-import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ModelSource;
-import io.rollcall.jobs.runtime.TemplateSource;
-import java.io.Serializable;
+import io.rollcall.jobs.generate.TaskSetup;
+import io.rollcall.jobs.input.DocumentRows;
+import java.util.ArrayList;
 import java.util.Iterator;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.stream.Stream;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.broadcast.Broadcast;
-import org.apache.spark.util.SerializableConfiguration;
 
-/** Lets the model answer documents itself, dense: {id, prompt} to {id, prompt, answer}. */
+/** Lets the model answer documents itself, dense; as {@link DocumentRows#text}. */
 final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> {
+  private final Broadcast<TaskSetup> broadcast;
 
-  /** What every task needs. */
-  @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
-  record Work(
-      ModelSource model,
-      Decoding decoding,
-      TemplateSource template,
-      SerializableConfiguration configuration)
-      implements Serializable {}
-
-  private final Broadcast<Work> broadcast;
-
-  private AnswerTask(Broadcast<Work> broadcast) {
+  private AnswerTask(Broadcast<TaskSetup> broadcast) {
     this.broadcast = broadcast;
   }
 
   /** Documents with the model's answers for references; those that get none are left out. */
-  static List<PromptTable.Referenced> run(
+  static List<Document> run(
       JavaSparkContext context,
-      Work work,
-      List<PromptTable.Referenced> documents,
+      TaskSetup setup,
+      List<Document> documents,
       int partitions) {
-    Broadcast<Work> sent = context.broadcast(work);
+    Broadcast<TaskSetup> sent = context.broadcast(setup);
     try {
-      return context
-          .parallelize(
-              documents.stream().map(d -> new String[] {d.id(), d.prompt()}).toList(), partitions)
-          .mapPartitions(new AnswerTask(sent))
-          .collect()
-          .stream()
-          .map(row -> new PromptTable.Referenced(row[0], row[1], row[2]))
-          .toList();
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
+      JavaRDD<String[]> answered =
+          context
+              .parallelize(
+                  documents.stream().map(DocumentRows::text).toList(), partitions)
+              .mapPartitions(new AnswerTask(sent));
+      return Failures.explained(answered::collect).stream().map(DocumentRows::document).toList();
     } finally {
       sent.destroy();
     }
@@ -67,28 +44,13 @@ final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> 
 
   @Override
   public Iterator<String[]> call(Iterator<String[]> rows) {
-    return TaskFaults.rethrown(() -> answers(rows, broadcast.value(), TaskContext.get()));
-  }
-
-  private static Iterator<String[]> answers(
-      Iterator<String[]> rows, Work work, TaskContext task) {
-    ModelRegistry.Lease lease =
-        ModelRegistry.process().acquire(work.model(), task, work.configuration().value());
-    LoadedModel model = lease.model();
-    Map<String, String> prompts = new LinkedHashMap<>();
-    rows.forEachRemaining(row -> prompts.put(row[0], row[1]));
-    Stream<Prompt> asked =
-        prompts.entrySet().stream().map(row -> new Prompt(row.getKey(), row.getValue()));
-    Map<String, String> answers =
-        DenseAnswers.of(
-            model,
-            work.template().of(model.model(), lease.files()),
-            work.decoding().options(model.config()),
-            asked.iterator(),
-            task);
-    return prompts.entrySet().stream()
-        .filter(row -> !answers.get(row.getKey()).isBlank())
-        .map(row -> new String[] {row.getKey(), row.getValue(), answers.get(row.getKey())})
-        .iterator();
+    TaskContext task = TaskContext.get();
+    List<Document> documents = new ArrayList<>();
+    rows.forEachRemaining(row -> documents.add(DocumentRows.document(row)));
+    return TaskFaults.rethrown(
+        () ->
+            DenseAnswers.of(broadcast.value().lease(task), documents, task).stream()
+                .map(DocumentRows::text)
+                .iterator());
   }
 }

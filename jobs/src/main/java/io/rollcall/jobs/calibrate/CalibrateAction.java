@@ -15,19 +15,13 @@ import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.CalibrationJob;
-import io.rollcall.jobs.generate.Decoding;
+import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.DocumentRows;
-import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
-import io.rollcall.jobs.runtime.ProgressPrinter;
-import io.rollcall.jobs.runtime.TemplateSource;
-import io.rollcall.jobs.runtime.TextFile;
-import java.io.PrintStream;
-import java.time.Duration;
+import io.rollcall.jobs.runtime.Progress;
 import java.util.Iterator;
-import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
@@ -35,7 +29,6 @@ import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.SerializableConfiguration;
 
 /**
  * Finds a profile's thresholds over a corpus: executors sketch the scores of a part of the documents
@@ -54,8 +47,7 @@ public final class CalibrateAction {
   private final Configuration configuration;
   private final ProfileFiles files;
   private final String runId = UUID.randomUUID().toString();
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
 
   public CalibrateAction(SparkSession spark, CalibrateRequest request) {
     this.spark = spark;
@@ -64,14 +56,9 @@ public final class CalibrateAction {
     this.files = new ProfileFiles(request.output(), "predictor", configuration);
   }
 
-  /**
-   * Shows progress while the calibration lasts.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public CalibrateAction progress(PrintStream out, boolean terminal) {
-    this.progress = out;
-    this.terminal = terminal;
+  /** Shows progress while the calibration lasts. */
+  public CalibrateAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
 
@@ -97,17 +84,22 @@ public final class CalibrateAction {
   }
 
   private SparsityProfile calibrate() {
-    Calibrator.Target target = target();
-    PromptTable table = table();
-    long rows = table.rowCount();
-    if (rows == 0) {
-      throw new UserException("input '" + request.input().path() + "' has no rows");
+    ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
+    try (Model model = ModelReader.described(modelFiles)) {
+      return calibrate(model);
     }
+  }
+
+  private SparsityProfile calibrate(Model model) {
+    TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
+    Calibrator.Target target = target(model);
+    PromptTable table = PromptTable.open(spark, request.input(), request.references());
+    long rows = table.requireRows();
     if (request.maxLoss() != null) {
-      return search(target, table, rows);
+      return search(setup, target, model, table, rows);
     }
-    CalibrationJob.Sketched sketched = sketch(target, table, rows);
-    requireEnough(sketched);
+    CalibrationJob.Sketched sketched = sketch(setup, target, table, rows);
+    requireEnough(sketched, table);
     return Calibrator.profile(
         sketched.modelDigest(),
         target,
@@ -117,75 +109,49 @@ public final class CalibrateAction {
         sketched.documents());
   }
 
-  private SparsityProfile search(Calibrator.Target target, PromptTable table, long rows) {
+  private SparsityProfile search(
+      TaskSetup setup, Calibrator.Target target, Model model, PromptTable table, long rows) {
     SearchCorpus corpus = SearchCorpus.of(table, request);
-    say("sketching scores");
+    progress.say("sketching scores");
     CalibrationJob.Sketched sketched =
-        sketch(target, corpus.others(spark, table), rows - corpus.heldOut().size());
-    requireEnough(sketched);
+        sketch(setup, target, corpus.others(spark, table), rows - corpus.heldOut().size());
+    requireEnough(sketched, table);
     if (request.references() == null) {
-      say("answering the documents, dense");
-      AnswerTask.Work work =
-          new AnswerTask.Work(request.model(), request.decoding(), template(), hadoop());
+      progress.say("answering the documents, dense");
       corpus =
           corpus.answered(
               documents ->
-                  AnswerTask.run(context(), work, documents, partitions(documents.size())));
+                  AnswerTask.run(context(), setup, documents, partitions(documents.size())));
     }
     return new ProfileSearch(
-            target, sketched, corpus, cost(), request.decoding(), this::measure, this::say)
+            target, sketched, corpus, cost(model), request.decoding(), measuring(setup), progress)
         .search(request.maxLoss(), request.uniform(), request.input().path());
   }
 
-  private Evaluation measure(
-      List<SparsityProfile> profiles,
-      Decoding decoding,
-      List<PromptTable.Referenced> documents,
-      int partitions) {
-    EvaluationTask.Work work =
-        new EvaluationTask.Work(
-            runId, request.model(), profiles, false, decoding, template(), hadoop());
-    return EvaluationTask.run(context(), work, documents, partitions).stream()
-        .map(EvaluationTask.Outcome::evaluation)
-        .reduce(Evaluation::plus)
-        .orElseThrow();
+  private ProfileSearch.Measuring measuring(TaskSetup setup) {
+    return (profiles, decoding, documents, partitions) -> {
+      EvaluationTask.Work work =
+          new EvaluationTask.Work(runId, setup.with(decoding), profiles, false);
+      return EvaluationTask.run(context(), work, documents, partitions).stream()
+          .map(EvaluationTask.Outcome::evaluation)
+          .reduce(Evaluation::plus)
+          .orElseThrow();
+    };
   }
 
   private JavaSparkContext context() {
     return JavaSparkContext.fromSparkContext(spark.sparkContext());
   }
 
-  private TemplateSource template() {
-    return TemplateSource.read(request.decoding().template(), configuration);
-  }
-
-  private SerializableConfiguration hadoop() {
-    return new SerializableConfiguration(configuration);
-  }
-
-  private void say(String what) {
-    if (progress != null) {
-      progress.println(what);
-    }
-  }
-
   /** What the options and the profile that they name ask for. */
-  private Calibrator.Target target() {
+  private Calibrator.Target target(Model model) {
     int batchSize = request.decoding().batchSize();
     UnionStrategy shared = new UnionStrategy.Shared();
     if (request.profile() == null) {
       UnionStrategy union = request.union() == null ? shared : request.union();
       return new Calibrator.Target(request.method(), null, union, batchSize);
     }
-    SparsityProfile given =
-        SparsityProfile.fromJson(
-            TextFile.read("profile", request.profile(), configuration),
-            request.profile(),
-            file -> TextFile.sibling("predictor", request.profile(), file, configuration));
-    try (Model model = model()) {
-      given.requireModel(model.digest(), model.name());
-      given.requireShape(model.config(), model.name());
-    }
+    SparsityProfile given = ProfileFiles.read(request.profile(), model, configuration);
     Method method = request.method() == null ? given.method() : request.method();
     if (method.needsPredictor() && given.method() != method) {
       throw new UserException(
@@ -201,32 +167,13 @@ public final class CalibrateAction {
         batchSize);
   }
 
-  /** What is known of the model without its weights. */
-  private Model model() {
-    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
-    try (ModelReader reader = ModelReader.open(files)) {
-      return reader.finish();
-    }
-  }
-
-  private FeedForwardCost cost() {
-    try (Model model = model()) {
-      return new FeedForwardCost(
-          model.config().hiddenSize(),
-          model.config().intermediateSize(),
-          request.model().weights());
-    }
-  }
-
-  private PromptTable table() {
-    PromptSource source = request.input();
-    return request.references() == null
-        ? PromptTable.open(spark, source)
-        : PromptTable.open(spark, source, request.references());
+  private FeedForwardCost cost(Model model) {
+    return new FeedForwardCost(
+        model.config().hiddenSize(), model.config().intermediateSize(), request.model().weights());
   }
 
   private CalibrationJob.Sketched sketch(
-      Calibrator.Target target, PromptTable table, long rows) {
+      TaskSetup setup, Calibrator.Target target, PromptTable table, long rows) {
     boolean references = request.references() != null;
     long seed = request.decoding().seed();
     JavaRDD<String[]> documents =
@@ -236,57 +183,30 @@ public final class CalibrateAction {
             .mapPartitions(
                 (Iterator<Row> part) ->
                     DocumentRows.read(part, references, seed).stream()
-                        .map(CalibrationJob::row)
+                        .map(DocumentRows::text)
                         .iterator());
-    CalibrationJob.Work work =
-        new CalibrationJob.Work(
-            runId,
-            request.model(),
-            target,
-            references,
-            request.decoding(),
-            template(),
-            hadoop());
-    try (AutoCloseable shown = show(rows)) {
+    CalibrationJob.Work work = new CalibrationJob.Work(runId, setup, target, references);
+    Progress.Line line =
+        (done, seconds) ->
+            String.format(Locale.ROOT, "%,d of %,d documents sketched", done.prompts(), rows);
+    try (var shown = progress.show(runId, line)) {
       return CalibrationJob.run(context(), work, documents);
-    } catch (RuntimeException e) {
-      throw e;
-    } catch (Exception e) {
-      throw new IllegalStateException(e);
     }
   }
 
-  private AutoCloseable show(long documents) {
-    return progress == null
-        ? () -> {}
-        : new ProgressPrinter(
-            runId,
-            (done, seconds) ->
-                String.format(
-                    Locale.ROOT, "%,d of %,d documents sketched", done.prompts(), documents),
-            progress,
-            terminal,
-            Duration.ofSeconds(10));
-  }
-
-  /** By the input and the options alone, not by the cluster, so that a calibration can be repeated. */
   private int partitions(long rows) {
-    long full = rows / (BATCHES_PER_TASK * request.decoding().batchSize());
-    return (int) Math.max(1, Math.min(MOST_TASKS, full));
+    return request.decoding().tasks(rows, BATCHES_PER_TASK, MOST_TASKS);
   }
 
-  private void requireEnough(CalibrationJob.Sketched sketched) {
+  private void requireEnough(CalibrationJob.Sketched sketched, PromptTable table) {
     ScoreDistributions scores = sketched.scores();
     String input = request.input().path();
     if (scores.positions() == 0) {
-      throw new UserException(
-          request.references() == null
-              ? "none of the " + sketched.documents() + " prompts of input '" + input
-                  + "' reached a decode step; give prompts that can be answered"
-              : "none of the " + sketched.documents() + " rows of input '" + input
-                  + "' has both a prompt and text in column '" + request.references()
-                  + "'; choose another --references-column, or leave it out for the model's own"
-                  + " answers");
+      throw request.references() == null
+          ? new UserException(
+              "none of the " + sketched.documents() + " prompts of input '" + input
+                  + "' reached a decode step; give prompts that can be answered")
+          : table.withoutReferences(sketched.documents());
     }
     for (int bucket = scores.buckets() - 1; bucket >= 0; bucket--) {
       if (scores.groups(bucket) < ENOUGH_STEPS) {

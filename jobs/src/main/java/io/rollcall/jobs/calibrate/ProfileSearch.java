@@ -2,6 +2,7 @@ package io.rollcall.jobs.calibrate;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.Calibrator;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.calibration.ScoreDistributions;
 import io.rollcall.engine.calibration.SparsitySearch;
 import io.rollcall.engine.calibration.SparsitySearch.Documents;
@@ -14,10 +15,9 @@ import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
-import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Decoding;
-import io.rollcall.jobs.input.PromptTable;
+import io.rollcall.jobs.runtime.Progress;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -51,12 +51,8 @@ final class ProfileSearch {
     Evaluation measure(
         List<SparsityProfile> profiles,
         Decoding decoding,
-        List<PromptTable.Referenced> documents,
+        List<Document> documents,
         int partitions);
-  }
-
-  interface Progress {
-    void say(String what);
   }
 
   ProfileSearch(
@@ -158,7 +154,7 @@ final class ProfileSearch {
     // for one sequence shared is own, and with own a step of many is that of each
     boolean alone = batch == 1 && target.union() instanceof UnionStrategy.Shared;
     int slots = alone ? ALONE_TOGETHER : batch;
-    List<PromptTable.Referenced> on = documents(documents, slots);
+    List<Document> on = documents(documents, slots);
     progress.say(
         String.format(
             Locale.ROOT, "batch %d: measuring %d plans on %d documents", batch, plans.size(), on.size()));
@@ -184,10 +180,9 @@ final class ProfileSearch {
             1,
             decoding.seed(),
             decoding.template());
-    int full = on.size() / (BATCHES_PER_TASK * slots);
     Evaluation evaluation =
         measuring.measure(
-            profiles, inBatches, on, Math.max(1, Math.min(MOST_TASKS, full)));
+            profiles, inBatches, on, inBatches.tasks(on.size(), BATCHES_PER_TASK, MOST_TASKS));
     Sums dense = sums(evaluation.plans().get(0), slots, alone);
     if (dense.tokens == 0) {
       throw new UserException(
@@ -203,8 +198,8 @@ final class ProfileSearch {
         .toList();
   }
 
-  private List<PromptTable.Referenced> documents(Documents which, int batch) {
-    List<PromptTable.Referenced> searched = corpus.searched();
+  private List<Document> documents(Documents which, int batch) {
+    List<Document> searched = corpus.searched();
     return switch (which) {
       case SENSITIVITY ->
           searched.subList(

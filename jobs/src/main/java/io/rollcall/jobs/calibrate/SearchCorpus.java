@@ -1,8 +1,8 @@
 package io.rollcall.jobs.calibrate;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.jobs.input.PromptTable;
-import io.rollcall.jobs.input.PromptTable.Referenced;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
@@ -17,7 +17,7 @@ import org.apache.spark.sql.SparkSession;
  * @param searched that it may see
  * @param heldOut that it is checked on
  */
-record SearchCorpus(List<Referenced> searched, List<Referenced> heldOut) {
+record SearchCorpus(List<Document> searched, List<Document> heldOut) {
   /** Documents to search with, and as many to check on, where the corpus has them. */
   private static final int DOCUMENTS = 128;
   /** The same in batches, for the steps at the end are not full. */
@@ -34,7 +34,7 @@ record SearchCorpus(List<Referenced> searched, List<Referenced> heldOut) {
   static SearchCorpus of(PromptTable table, CalibrateRequest request) {
     int batch = request.decoding().batchSize();
     int wanted = Math.max(DOCUMENTS, BATCHES * batch);
-    List<Referenced> documents = table.referenced((1 + HELD_OUT_SHARE) * wanted);
+    List<Document> documents = table.referenced((1 + HELD_OUT_SHARE) * wanted);
     int enough = Math.max(ENOUGH_DOCUMENTS, ENOUGH_BATCHES * batch);
     if (documents.size() < enough) {
       throw new UserException(
@@ -60,13 +60,13 @@ record SearchCorpus(List<Referenced> searched, List<Referenced> heldOut) {
   PromptTable others(SparkSession spark, PromptTable table) {
     Dataset<Row> ids =
         spark
-            .createDataset(heldOut.stream().map(Referenced::id).toList(), Encoders.STRING())
+            .createDataset(heldOut.stream().map(Document::id).toList(), Encoders.STRING())
             .toDF(PromptTable.ID);
     return table.without(ids);
   }
 
   /** With answers for references. */
-  SearchCorpus answered(UnaryOperator<List<Referenced>> answers) {
+  SearchCorpus answered(UnaryOperator<List<Document>> answers) {
     return new SearchCorpus(answers.apply(searched), answers.apply(heldOut));
   }
 }

@@ -5,6 +5,7 @@ import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.TextTable;
+import io.rollcall.jobs.analysis.Numbers;
 import io.rollcall.jobs.calibrate.CalibrateAction;
 import io.rollcall.jobs.calibrate.CalibrateRequest;
 import io.rollcall.jobs.calibrate.CalibrateResult;
@@ -35,13 +36,7 @@ import picocli.CommandLine.Option;
           + " --method m-countdown --sparsity 0.5 --output profile.json"
     })
 final class CalibrateCommand implements Callable<Integer> {
-  @Mixin private InputOptions input;
-
-  @Option(
-      names = "--references-column",
-      paramLabel = "NAME",
-      description = "what each prompt should be answered with; without it the model answers")
-  private String references;
+  @Mixin private CorpusOptions corpus;
 
   @Option(
       names = "--output",
@@ -104,8 +99,8 @@ final class CalibrateCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     CalibrateRequest request =
         new CalibrateRequest(
-            input.source(),
-            references,
+            corpus.source(),
+            corpus.references(),
             model.source(),
             SparsityOptions.usage(() -> method == null ? null : Method.parse(method)),
             profile,
@@ -119,7 +114,7 @@ final class CalibrateCommand implements Callable<Integer> {
       System.out.println(
           summary(
               new CalibrateAction(spark, request)
-                  .progress(System.err, Terminal.stderr())
+                  .progress(Terminal.progress())
                   .execute()));
     }
     return 0;
@@ -150,9 +145,9 @@ final class CalibrateCommand implements Callable<Integer> {
     for (int bucket = 0; bucket < profile.thresholds().length; bucket++) {
       table.row(
           own ? "any" : BatchBuckets.largest(bucket),
-          thousandths(profile.sparsity()[bucket]),
-          thousandths(mean(calibration.ownDensity()[bucket])),
-          own ? "-" : thousandths(mean(calibration.unionDensity()[bucket])));
+          Numbers.thousandths(profile.sparsity()[bucket]),
+          Numbers.thousandths(mean(calibration.ownDensity()[bucket])),
+          own ? "-" : Numbers.thousandths(mean(calibration.unionDensity()[bucket])));
     }
     text.append(table);
     if (search != null) {
@@ -184,7 +179,7 @@ final class CalibrateCommand implements Callable<Integer> {
           bucket.batchSize(),
           percent(bucket.bytes()),
           percent(bucket.loss()),
-          thousandths(bucket.uniformSparsity()),
+          Numbers.thousandths(bucket.uniformSparsity()),
           percent(bucket.uniformBytes()),
           percent(bucket.uniformLoss()));
     }
@@ -203,9 +198,5 @@ final class CalibrateCommand implements Callable<Integer> {
 
   private static double mean(double[] values) {
     return Arrays.stream(values).average().orElse(Double.NaN);
-  }
-
-  private static String thousandths(double value) {
-    return String.format(Locale.ROOT, "%.3f", value);
   }
 }

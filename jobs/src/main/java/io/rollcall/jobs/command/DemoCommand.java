@@ -33,7 +33,7 @@ final class DemoCommand implements Callable<Integer> {
     BackendChoice choice = BackendChoice.parse(backend);
     try (SparkSession spark = Sessions.open("demo")) {
       System.out.print(
-          new DemoAction(spark, output, choice, System.err, Terminal.stderr()).execute().page());
+          new DemoAction(spark, output, choice, Terminal.progress()).execute().page());
     }
     return 0;
   }

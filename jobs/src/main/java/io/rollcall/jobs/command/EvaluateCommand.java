@@ -117,7 +117,7 @@ final class EvaluateCommand implements Callable<Integer> {
     try (SparkSession spark = Sessions.open("evaluate")) {
       System.out.println(
           new EvaluateAction(spark, request)
-              .progress(System.err, Terminal.stderr())
+              .progress(Terminal.progress())
               .execute()
               .text());
     }

@@ -75,7 +75,7 @@ final class GenerateCommand implements Callable<Integer> {
       GenerateResult result =
           new GenerateAction(spark, request)
               .driftBound(driftBound)
-              .progress(System.err, Terminal.stderr())
+              .progress(Terminal.progress())
               .execute();
       System.out.println(Summary.of(result));
     }

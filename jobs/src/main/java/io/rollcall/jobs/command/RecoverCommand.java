@@ -39,13 +39,7 @@ final class RecoverCommand implements Callable<Integer> {
           + " replaced")
   private String profile;
 
-  @Mixin private InputOptions input;
-
-  @Option(
-      names = "--references-column",
-      paramLabel = "NAME",
-      description = "what each prompt should be answered with; without it the model answers")
-  private String references;
+  @Mixin private CorpusOptions corpus;
 
   @Option(
       names = "--output",
@@ -78,8 +72,8 @@ final class RecoverCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     RecoverRequest request =
         new RecoverRequest(
-            input.source(),
-            references,
+            corpus.source(),
+            corpus.references(),
             model.source(),
             profile,
             rank,
@@ -90,7 +84,7 @@ final class RecoverCommand implements Callable<Integer> {
       System.out.println(
           summary(
               new RecoverAction(spark, request)
-                  .progress(System.err, Terminal.stderr())
+                  .progress(Terminal.progress())
                   .execute()));
     }
     return 0;

@@ -5,6 +5,7 @@ import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.training.PredictorQuality;
 import io.rollcall.jobs.TextTable;
+import io.rollcall.jobs.analysis.Numbers;
 import io.rollcall.jobs.training.TrainPredictorAction;
 import io.rollcall.jobs.training.TrainPredictorRequest;
 import io.rollcall.jobs.training.TrainPredictorResult;
@@ -31,13 +32,7 @@ import picocli.CommandLine.Option;
           + " --references-column summary --sparsity 0.7 --output profile.json"
     })
 final class TrainPredictorCommand implements Callable<Integer> {
-  @Mixin private InputOptions input;
-
-  @Option(
-      names = "--references-column",
-      paramLabel = "NAME",
-      description = "what each prompt should be answered with; without it the model answers")
-  private String references;
+  @Mixin private CorpusOptions corpus;
 
   @Option(
       names = "--output",
@@ -112,8 +107,8 @@ final class TrainPredictorCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     TrainPredictorRequest request =
         new TrainPredictorRequest(
-            input.source(),
-            references,
+            corpus.source(),
+            corpus.references(),
             model.source(),
             SparsityOptions.usage(() -> Method.parse(method)),
             SparsityOptions.usage(() -> UnionStrategy.parse(union)),
@@ -128,7 +123,7 @@ final class TrainPredictorCommand implements Callable<Integer> {
       System.out.println(
           summary(
               new TrainPredictorAction(spark, request)
-                  .progress(System.err, Terminal.stderr())
+                  .progress(Terminal.progress())
                   .execute()));
     }
     return 0;
@@ -165,12 +160,12 @@ final class TrainPredictorCommand implements Callable<Integer> {
       PredictorQuality quality = layer.trained().quality();
       table.row(
           layer.layer(),
-          thousandths(quality.recall()),
-          thousandths(quality.precision()),
-          thousandths(quality.energy()),
-          thousandths(layer.trained().initial().energy()),
+          Numbers.thousandths(quality.recall()),
+          Numbers.thousandths(quality.precision()),
+          Numbers.thousandths(quality.energy()),
+          Numbers.thousandths(layer.trained().initial().energy()),
           layer.trained().epochs(),
-          thousandths(profile.calibration().ownDensity()[0][layer.layer()]));
+          Numbers.thousandths(profile.calibration().ownDensity()[0][layer.layer()]));
     }
     return text.append(table)
         .append("Profile: ")
@@ -178,9 +173,5 @@ final class TrainPredictorCommand implements Callable<Integer> {
         .append("; predictors: ")
         .append(result.predictor())
         .toString();
-  }
-
-  private static String thousandths(double value) {
-    return String.format(Locale.ROOT, "%.3f", value);
   }
 }

@@ -2,8 +2,8 @@ package io.rollcall.jobs.demo;
 
 import static org.apache.spark.sql.functions.col;
 
-import io.rollcall.engine.generation.Prompt;
 import io.rollcall.engine.generation.GenerationOptions;
+import io.rollcall.engine.generation.Prompt;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.generate.GenerateAction;
@@ -16,8 +16,8 @@ import io.rollcall.jobs.output.WriteMode;
 import io.rollcall.jobs.runtime.BackendChoice;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
+import io.rollcall.jobs.runtime.Progress;
 import io.rollcall.kernels.WeightType;
-import java.io.PrintStream;
 import java.util.List;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -39,24 +39,15 @@ public final class DemoAction {
   private final SparkSession spark;
   private final String output;
   private final BackendChoice backend;
-  private final PrintStream progress;
-  private final boolean terminal;
+  private final Progress progress;
 
-  /**
-   * @param output directory of the tables; an earlier demo's is overwritten
-   * @param terminal whether {@code progress} is one
-   */
+  /** @param output directory of the tables; an earlier demo's is overwritten */
   public DemoAction(
-      SparkSession spark,
-      String output,
-      BackendChoice backend,
-      PrintStream progress,
-      boolean terminal) {
+      SparkSession spark, String output, BackendChoice backend, Progress progress) {
     this.spark = spark;
     this.output = output;
     this.backend = backend;
     this.progress = progress;
-    this.terminal = terminal;
   }
 
   /** @throws io.rollcall.engine.UserException when the output is not a demo's or cannot be written */
@@ -81,7 +72,7 @@ public final class DemoAction {
                     SparsityRequest.unspecified(),
                     decoding,
                     0))
-            .progress(progress, terminal)
+            .progress(progress)
             .execute();
     return new DemoResult(
         MODEL, documents, run, preview(), compare(source, decoding, run, documents), BATCH_SIZE);

@@ -1,25 +1,20 @@
 package io.rollcall.jobs.evaluate;
 
 import io.rollcall.engine.UserException;
-import io.rollcall.engine.calibration.Calibrator;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.evaluation.Bootstrap;
 import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.evaluation.PlanScores;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
-import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.generate.CalibrationJob;
-import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.SparsityPlanner;
-import io.rollcall.jobs.generate.SparsityRequest;
+import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ProgressPrinter;
-import io.rollcall.jobs.runtime.TemplateSource;
-import java.io.PrintStream;
-import java.time.Duration;
-import java.util.ArrayList;
+import io.rollcall.jobs.runtime.Progress;
+import io.rollcall.jobs.runtime.TaskSlots;
 import java.util.List;
 import java.util.Locale;
 import java.util.TreeSet;
@@ -29,7 +24,6 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.SerializableConfiguration;
 
 /**
  * Compares sparsity profiles with dense on documents with references, and says which to adopt.
@@ -49,8 +43,7 @@ public final class EvaluateAction {
   private final EvaluateRequest request;
   private final Configuration configuration;
   private final long started = System.nanoTime();
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
 
   public EvaluateAction(SparkSession spark, EvaluateRequest request) {
     this.spark = spark;
@@ -58,14 +51,9 @@ public final class EvaluateAction {
     configuration = spark.sessionState().newHadoopConf();
   }
 
-  /**
-   * Says what is being done, and how far it is.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public EvaluateAction progress(PrintStream out, boolean terminal) {
-    progress = out;
-    this.terminal = terminal;
+  /** Says what is being done, and how far it is. */
+  public EvaluateAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
 
@@ -88,25 +76,25 @@ public final class EvaluateAction {
   private EvaluateResult evaluate() {
     MetricsFile file = new MetricsFile(request.output(), configuration);
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
-    List<PromptTable.Referenced> documents = documents(table);
-    TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
-    ModelRegistry models = ModelRegistry.process();
-    if (spark.sparkContext().isLocal()) {
-      // tasks run in this process: what it lacks is said before anything is done
-      models.devices(request.model());
-    }
-    ModelFiles files = models.files(request.model(), configuration);
-    try (Model model = described(files)) {
-      String templateName = template.of(model, files).name();
-      List<PromptTable.Referenced> heldOut = heldOut(documents);
-      List<PromptTable.Referenced> evaluated =
+    List<Document> documents = documents(table);
+    TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
+    TaskSlots.check(spark.sparkContext(), request.model());
+    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
+    try (Model model = ModelReader.described(files)) {
+      String templateName = setup.template().of(model, files).name();
+      List<Document> heldOut = heldOut(documents);
+      List<Document> evaluated =
           documents.subList(heldOut.size(), documents.size());
       requireBatch(documents.size(), heldOut.size());
       List<Candidate> candidates =
-          candidates(model, files, template, heldOut, file);
+          new Candidates(
+                  new SparsityPlanner(model, files),
+                  calibration(setup, heldOut),
+                  file,
+                  configuration)
+              .of(request.sparsities());
       int partitions = partitions(evaluated.size());
-      List<EvaluationTask.Outcome> outcomes =
-          run(candidates, evaluated, template, partitions);
+      List<EvaluationTask.Outcome> outcomes = run(candidates, evaluated, setup, partitions);
       Evaluation evaluation =
           outcomes.stream().map(EvaluationTask.Outcome::evaluation).reduce(Evaluation::plus).get();
       List<Metrics> metrics = metrics(candidates, evaluation);
@@ -137,33 +125,22 @@ public final class EvaluateAction {
     }
   }
 
-  private static Model described(ModelFiles files) {
-    try (ModelReader reader = ModelReader.open(files)) {
-      return reader.finish();
-    }
-  }
-
-  private List<PromptTable.Referenced> documents(PromptTable table) {
-    long rows = table.rowCount();
-    if (rows == 0) {
-      throw new UserException("input '" + request.input().path() + "' has no rows");
-    }
-    List<PromptTable.Referenced> documents = table.referenced();
+  private List<Document> documents(PromptTable table) {
+    long rows = table.requireRows();
+    List<Document> documents = table.referenced();
     if (documents.isEmpty()) {
-      throw new UserException(
-          String.format(
-              "none of the %d rows of input '%s' has both a prompt and text in column '%s'; choose the"
-                  + " reference answers' column with --references-column",
-              rows, request.input().path(), request.references()));
+      throw table.withoutReferences(rows);
     }
     if (documents.size() < rows) {
-      say((rows - documents.size()) + " rows have no id, prompt or reference of their own and are left out");
+      progress.say(
+          (rows - documents.size())
+              + " rows have no id, prompt or reference of their own and are left out");
     }
     return documents;
   }
 
   /** Documents for calibration; none where all thresholds are given. */
-  private List<PromptTable.Referenced> heldOut(List<PromptTable.Referenced> documents) {
+  private List<Document> heldOut(List<Document> documents) {
     boolean calibrates =
         request.sparsities().isEmpty()
             || request.sparsities().stream().anyMatch(sparsity -> sparsity.profile() == null);
@@ -183,108 +160,45 @@ public final class EvaluateAction {
     }
   }
 
-  /** Dense, then what was asked for. */
-  private List<Candidate> candidates(
-      Model model,
-      ModelFiles files,
-      TemplateSource template,
-      List<PromptTable.Referenced> heldOut,
-      MetricsFile output) {
-    SparsityPlanner planner = new SparsityPlanner(model, files);
+  private SparsityPlanner.Calibration calibration(
+      TaskSetup setup, List<Document> heldOut) {
     SparsityPlanner.Calibration calibration =
-        (method, union, sparsity) -> {
-          say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
-          return CalibrationJob.sample(
-              JavaSparkContext.fromSparkContext(spark.sparkContext()),
-              new CalibrationJob.Work(
-                  UUID.randomUUID().toString(),
-                  request.model(),
-                  new Calibrator.Target(method, null, union, request.decoding().batchSize()),
-                  false,
-                  request.decoding(),
-                  template,
-                  new SerializableConfiguration(configuration)),
-              CalibrationJob.unanswered(
-                  heldOut.stream().map(PromptTable.Referenced::prompt).toList()),
-              sparsity,
-              heldOut.size() + " held-out documents of " + request.input().path());
-        };
-    List<Candidate> candidates = new ArrayList<>();
-    candidates.add(new Candidate(null, SparsityProfile.dense(model.digest())));
-    List<SparsityRequest> asked =
-        request.sparsities().isEmpty()
-            ? List.of(SparsityRequest.unspecified())
-            : request.sparsities();
-    for (SparsityRequest sparsity : asked) {
-      candidates.add(candidate(planner, sparsity, calibration, output));
-    }
-    return candidates;
-  }
-
-  private Candidate candidate(
-      SparsityPlanner planner,
-      SparsityRequest sparsity,
-      SparsityPlanner.Calibration calibration,
-      MetricsFile output) {
-    SparsityProfile profile;
-    try {
-      profile = planner.profile(sparsity, calibration, configuration);
-    } catch (UserException e) {
-      if (sparsity.profile() == null || e.getMessage().contains(sparsity.profile())) {
-        throw e;
-      }
-      throw new UserException("--profile " + sparsity.profile() + ": " + e.getMessage(), e);
-    }
-    if (sparsity.profile() != null) {
-      return new Candidate(sparsity.profile(), profile);
-    }
-    boolean own = sparsity.sparsity() == null;
-    return new Candidate(own ? null : output.writeProfile(profile), profile);
+        CalibrationJob.onPrompts(
+            JavaSparkContext.fromSparkContext(spark.sparkContext()),
+            setup,
+            () -> heldOut.stream().map(Document::prompt).toList(),
+            heldOut.size() + " held-out documents of " + request.input().path());
+    return (method, union, sparsity) -> {
+      progress.say("calibrating " + method + " at sparsity " + sparsity + " for union " + union);
+      return calibration.calibrate(method, union, sparsity);
+    };
   }
 
   private List<EvaluationTask.Outcome> run(
       List<Candidate> candidates,
-      List<PromptTable.Referenced> documents,
-      TemplateSource template,
+      List<Document> documents,
+      TaskSetup setup,
       int partitions) {
-    say(
+    progress.say(
         String.format(
             "evaluating dense and %d profiles on %,d documents in %d tasks",
             candidates.size() - 1, documents.size(), partitions));
     String runId = UUID.randomUUID().toString();
     EvaluationTask.Work work =
         new EvaluationTask.Work(
-            runId,
-            request.model(),
-            candidates.stream().skip(1).map(Candidate::profile).toList(),
-            true,
-            request.decoding(),
-            template,
-            new SerializableConfiguration(configuration));
-    try (AutoCloseable shown = show(runId, documents.size())) {
+            runId, setup, candidates.stream().skip(1).map(Candidate::profile).toList(), true);
+    try (var shown = progress.show(runId, documents.size())) {
       return EvaluationTask.run(
           JavaSparkContext.fromSparkContext(spark.sparkContext()), work, documents, partitions);
-    } catch (Exception e) {
-      throw Failures.explain(e);
     }
-  }
-
-  private AutoCloseable show(String runId, long documents) {
-    return progress == null
-        ? () -> {}
-        : new ProgressPrinter(runId, documents, progress, terminal, Duration.ofSeconds(10));
   }
 
   private int partitions(int documents) {
     if (request.partitions() > 0) {
       return Math.min(request.partitions(), documents);
     }
-    SparkContext context = spark.sparkContext();
-    int devices = context.isLocal() ? ModelRegistry.process().devices(request.model()) : 0;
-    int cpus = context.getConf().getInt("spark.task.cpus", 1);
-    int slots = devices > 0 ? devices : Math.max(1, context.defaultParallelism() / cpus);
-    int full = documents / (BATCHES_PER_TASK * request.decoding().batchSize());
-    return Math.max(1, Math.min(slots, full));
+    int slots = TaskSlots.of(spark.sparkContext(), request.model());
+    return request.decoding().tasks(documents, BATCHES_PER_TASK, slots);
   }
 
   private List<Metrics> metrics(List<Candidate> candidates, Evaluation evaluation) {
@@ -308,11 +222,5 @@ public final class EvaluateAction {
     TreeSet<String> devices = new TreeSet<>();
     outcomes.forEach(outcome -> devices.add(outcome.device()));
     return devices;
-  }
-
-  private void say(String what) {
-    if (progress != null) {
-      progress.println(what);
-    }
   }
 }

@@ -2,32 +2,28 @@ package io.rollcall.jobs.evaluate;
 
 import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.evaluation.Evaluator;
-import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskFaults;
-import io.rollcall.jobs.input.PromptTable;
+import io.rollcall.jobs.generate.TaskModel;
+import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.runtime.Device;
-import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ModelSource;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.jobs.runtime.TaskProgress;
-import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function;
 import org.apache.spark.broadcast.Broadcast;
-import org.apache.spark.util.SerializableConfiguration;
 
 /** Evaluates a part of the documents with the model of its process. */
 public final class EvaluationTask implements Function<EvaluationTask.Part, EvaluationTask.Outcome> {
@@ -41,13 +37,7 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
    */
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
   public record Work(
-      String runId,
-      ModelSource model,
-      List<SparsityProfile> profiles,
-      boolean answers,
-      Decoding decoding,
-      TemplateSource template,
-      SerializableConfiguration configuration)
+      String runId, TaskSetup setup, List<SparsityProfile> profiles, boolean answers)
       implements Serializable {}
 
   /**
@@ -56,7 +46,7 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
    * @param first index of the first
    */
   @DefaultSerializer(JavaSerializer.class)
-  public record Part(int first, List<PromptTable.Referenced> documents) implements Serializable {}
+  public record Part(int first, List<Document> documents) implements Serializable {}
 
   /** @param device what the task computed on */
   @DefaultSerializer(JavaSerializer.class)
@@ -72,22 +62,21 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
   public static List<Outcome> run(
       JavaSparkContext context,
       Work work,
-      List<PromptTable.Referenced> documents,
+      List<Document> documents,
       int partitions) {
     Broadcast<Work> sent = context.broadcast(work);
     try {
-      return context
-          .parallelize(parts(documents, partitions), partitions)
-          .map(new EvaluationTask(sent))
-          .collect();
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
+      JavaRDD<Outcome> outcomes =
+          context
+              .parallelize(parts(documents, partitions), partitions)
+              .map(new EvaluationTask(sent));
+      return Failures.explained(outcomes::collect);
     } finally {
       sent.destroy();
     }
   }
 
-  private static List<Part> parts(List<PromptTable.Referenced> documents, int partitions) {
+  private static List<Part> parts(List<Document> documents, int partitions) {
     long n = documents.size();
     return IntStream.range(0, partitions)
         .mapToObj(
@@ -110,26 +99,23 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
    * is measured on a machine, and what a profile costs should not depend on that.
    */
   private static Outcome evaluate(Part part, TaskContext task, Work work) {
-    Configuration configuration = work.configuration().value();
-    ModelRegistry.Lease lease =
-        ModelRegistry.process().acquire(work.model(), task, configuration);
-    LoadedModel model = lease.model();
+    TaskModel model = work.setup().lease(task);
     List<SparsityPlan> plans =
         work.profiles().stream()
             .map(profile -> new SparsityPlan(profile, Crossover.never()))
             .toList();
     Evaluator evaluator =
         new Evaluator(
-            model,
-            lease.files(),
-            work.template().of(model.model(), lease.files()),
-            work.decoding().options(model.config()),
-            task.cpus(),
+            model.model(),
+            model.files(),
+            model.template(),
+            model.options(),
+            model.workers(),
             new Reports(work.runId(), task, (work.answers() ? 2L : 1L) * (plans.size() + 1)));
-    List<PromptTable.Referenced> rows = part.documents();
+    List<Document> rows = part.documents();
     List<Evaluator.Document> documents = new ArrayList<>();
     for (int i = 0; i < rows.size(); i++) {
-      PromptTable.Referenced row = rows.get(i);
+      Document row = rows.get(i);
       documents.add(
           new Evaluator.Document(part.first() + i, row.id(), row.prompt(), row.reference()));
     }
@@ -137,7 +123,7 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
         work.answers()
             ? evaluator.evaluate(plans, documents)
             : evaluator.references(plans, documents);
-    return new Outcome(evaluation, Device.describe(lease.place(), evaluator.device()));
+    return new Outcome(evaluation, Device.describe(model.place(), evaluator.device()));
   }
 
   /** Tells the driver every second how far the task is. */

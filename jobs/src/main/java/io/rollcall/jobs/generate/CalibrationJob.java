@@ -3,26 +3,23 @@ package io.rollcall.jobs.generate;
 import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.rollcall.engine.calibration.Calibrator;
-import io.rollcall.engine.calibration.DecodePositions;
 import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.calibration.ScoreDistributions;
-import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ModelSource;
+import io.rollcall.jobs.input.DocumentRows;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.jobs.runtime.TaskProgress;
-import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.UUID;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
-import org.apache.spark.util.SerializableConfiguration;
 import scala.Tuple2;
 
 /**
@@ -40,18 +37,12 @@ public final class CalibrationJob {
    * What every task needs.
    *
    * @param runId that progress is reported for
+   * @param setup its decoding's seed is the sketches' too
    * @param references whether the documents have some, which are then followed
-   * @param decoding its seed is the sketches' too
    */
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
   public record Work(
-      String runId,
-      ModelSource model,
-      Calibrator.Target target,
-      boolean references,
-      Decoding decoding,
-      TemplateSource template,
-      SerializableConfiguration configuration)
+      String runId, TaskSetup setup, Calibrator.Target target, boolean references)
       implements Serializable {}
 
   /**
@@ -71,20 +62,15 @@ public final class CalibrationJob {
     }
   }
 
-  /** A document on its way to a task; plain text passes every serializer. */
-  public static String[] row(Document document) {
-    return new String[] {document.id(), document.prompt(), document.reference()};
-  }
-
   /**
    * Sketches documents. The same partitions give the same sketches.
    *
-   * @param documents {@link #row}s
+   * @param documents as {@link DocumentRows#text}
    */
   public static Sketched run(JavaSparkContext context, Work work, JavaRDD<String[]> documents) {
     Broadcast<Work> sent = context.broadcast(work);
     try {
-      return Sketched.merged(
+      JavaRDD<Sketched> sketched =
           documents
               .mapPartitionsWithIndex(
                   (Integer partition, Iterator<String[]> rows) ->
@@ -93,10 +79,8 @@ public final class CalibrationJob {
               .mapToPair(part -> part)
               .groupByKey()
               .values()
-              .map(parts -> Sketched.merged(listed(parts)))
-              .collect());
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
+              .map(parts -> Sketched.merged(listed(parts)));
+      return Sketched.merged(Failures.explained(sketched::collect));
     } finally {
       sent.destroy();
     }
@@ -113,7 +97,7 @@ public final class CalibrationJob {
       List<Document> sample,
       double sparsity,
       String corpus) {
-    List<String[]> rows = sample.stream().map(CalibrationJob::row).toList();
+    List<String[]> rows = sample.stream().map(DocumentRows::text).toList();
     Sketched sketched = run(context, work, context.parallelize(rows, 1));
     return Calibrator.profile(
         sketched.modelDigest(),
@@ -124,8 +108,28 @@ public final class CalibrationJob {
         sample.size());
   }
 
-  /** Documents of prompts that the model answers itself. */
-  public static List<Document> unanswered(List<String> prompts) {
+  /**
+   * Calibrates a run's thresholds on prompts that the model answers itself, as {@link #sample} does.
+   *
+   * @param prompts looked at if it comes to that
+   * @param corpus what to call them in the profile
+   */
+  public static SparsityPlanner.Calibration onPrompts(
+      JavaSparkContext context, TaskSetup setup, Supplier<List<String>> prompts, String corpus) {
+    int batchSize = setup.decoding().batchSize();
+    return (method, union, sparsity) -> {
+      Calibrator.Target target = new Calibrator.Target(method, null, union, batchSize);
+      String runId = UUID.randomUUID().toString();
+      return sample(
+          context,
+          new Work(runId, setup, target, false),
+          unanswered(prompts.get()),
+          sparsity,
+          corpus);
+    };
+  }
+
+  private static List<Document> unanswered(List<String> prompts) {
     return IntStream.range(0, prompts.size())
         .mapToObj(i -> new Document(Integer.toString(i), prompts.get(i), null))
         .toList();
@@ -142,21 +146,17 @@ public final class CalibrationJob {
   }
 
   private static Sketched sketch(Work work, Iterator<String[]> rows, TaskContext task) {
-    ModelRegistry.Lease lease =
-        ModelRegistry.process().acquire(work.model(), task, work.configuration().value());
-    LoadedModel model = lease.model();
-    DecodePositions positions =
-        new DecodePositions(
-            model,
-            lease.files(),
-            work.template().of(model.model(), lease.files()),
-            work.decoding().options(model.config()),
-            task.cpus());
+    TaskModel model = work.setup().lease(task);
     Feed feed = new Feed(rows, work.runId(), task);
     ScoreDistributions scores =
         Calibrator.scores(
-            model, work.target(), positions, feed, work.references(), work.decoding().seed());
-    return new Sketched(model.digest(), feed.taken, scores);
+            model.model(),
+            work.target(),
+            model.positions(),
+            feed,
+            work.references(),
+            work.setup().decoding().seed());
+    return new Sketched(model.model().digest(), feed.taken, scores);
   }
 
   /** The documents as they are asked for; tells the driver how many were. */
@@ -180,10 +180,10 @@ public final class CalibrationJob {
 
     @Override
     public Document next() {
-      String[] row = rows.next();
+      Document document = DocumentRows.document(rows.next());
       taken++;
-      RollcallPlugin.report(new TaskProgress(runId, task.partitionId(), taken, 0, Double.NaN));
-      return new Document(row[0], row[1], row[2]);
+      RollcallPlugin.report(new TaskProgress(runId, task.partitionId(), taken));
+      return document;
     }
   }
 }

@@ -38,10 +38,24 @@ public record Decoding(
     }
   }
 
+  /** Without sampling, with the model's own template and a context of at most 4096. */
   public static Decoding greedy(int batchSize, int maxNewTokens) {
     return new Decoding(batchSize, maxNewTokens, 4096, 0, 1, 0, null);
   }
 
+  /**
+   * Tasks that documents are split over, so that the full batches of each outweigh those at its end:
+   * by the input and the options alone, not by the cluster, so that a job can be repeated.
+   *
+   * @param batches of a task, at least
+   * @param most tasks
+   */
+  public int tasks(long documents, int batches, int most) {
+    long full = documents / ((long) batches * batchSize);
+    return (int) Math.max(1, Math.min(most, full));
+  }
+
+  /** What the engine decodes with: the context is the model's at most. */
   public GenerationOptions options(ModelConfig model) {
     return new GenerationOptions(
         batchSize, maxNewTokens, Math.min(context, model.context()), temperature, topP, seed);

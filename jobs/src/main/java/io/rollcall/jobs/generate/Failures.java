@@ -2,10 +2,24 @@ package io.rollcall.jobs.generate;
 
 import io.rollcall.engine.UserException;
 import java.util.List;
+import java.util.function.Supplier;
 
 /** Finds the one line in a failed Spark job. */
 public final class Failures {
   private Failures() {}
+
+  /**
+   * Runs Spark jobs.
+   *
+   * @throws UserException when one fails, {@link #explain}ed
+   */
+  public static <T> T explained(Supplier<T> jobs) {
+    try {
+      return jobs.get();
+    } catch (Exception e) { // Scala throws checked ones undeclared, SparkException among them
+      throw explain(e);
+    }
+  }
 
   /** The user's mistake where one is at the bottom of it, else the deepest cause's first line. */
   public static UserException explain(Throwable e) {

@@ -1,14 +1,10 @@
 package io.rollcall.jobs.generate;
 
 import io.rollcall.engine.UserException;
-import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.checkpoint.ModelFiles;
-import io.rollcall.engine.generation.PhaseTimes;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
-import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.output.OutputDirectory;
@@ -17,15 +13,9 @@ import io.rollcall.jobs.output.Tables;
 import io.rollcall.jobs.output.TablesFormat;
 import io.rollcall.jobs.output.WriteMode;
 import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ProgressPrinter;
-import io.rollcall.jobs.runtime.TemplateSource;
-import java.io.PrintStream;
-import java.time.Duration;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
+import io.rollcall.jobs.runtime.Progress;
+import io.rollcall.jobs.runtime.TaskSlots;
 import java.util.Objects;
-import java.util.UUID;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
@@ -37,7 +27,6 @@ import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SaveMode;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.SerializableConfiguration;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -59,8 +48,7 @@ public final class GenerateAction {
   private final SparkSession spark;
   private final GenerateRequest request;
   private final Configuration configuration;
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
   private double driftBound = DRIFT_BOUND;
 
   public GenerateAction(SparkSession spark, GenerateRequest request) {
@@ -69,14 +57,9 @@ public final class GenerateAction {
     this.configuration = spark.sessionState().newHadoopConf();
   }
 
-  /**
-   * Shows progress while the run lasts.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public GenerateAction progress(PrintStream out, boolean terminal) {
-    this.progress = out;
-    this.terminal = terminal;
+  /** Shows progress while the run lasts. */
+  public GenerateAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
 
@@ -117,28 +100,25 @@ public final class GenerateAction {
     output.requireOutside(request.input().path());
     RunRecord record = new RunRecord(output);
     PromptTable table = PromptTable.open(spark, request.input());
-    long rows = table.rowCount();
-    if (rows == 0) {
-      throw new UserException("input '" + request.input().path() + "' has no rows");
-    }
+    long rows = table.requireRows();
     output.prepare();
-    TemplateSource template = TemplateSource.read(request.decoding().template(), configuration);
-    ModelRegistry models = ModelRegistry.process();
-    if (spark.sparkContext().isLocal()) {
-      // tasks run in this process: what it lacks is said before anything is done
-      models.devices(request.model());
-    }
-    ModelFiles files = models.files(request.model(), configuration);
+    TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
+    TaskSlots.check(spark.sparkContext(), request.model());
+    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
     SparsityProfile profile;
     String warning = null;
     // The driver needs no weights: they are loaded where the tasks run.
-    try (Model model = described(files)) {
-      String templateName = template.of(model, files).name();
+    try (Model model = ModelReader.described(files)) {
+      String templateName = setup.template().of(model, files).name();
       profile =
           new SparsityPlanner(model, files)
               .profile(
                   request.sparsity(),
-                  (method, union, sparsity) -> calibrate(table, template, method, union, sparsity),
+                  CalibrationJob.onPrompts(
+                      JavaSparkContext.fromSparkContext(spark.sparkContext()),
+                      setup,
+                      () -> table.sample(CALIBRATION_PROMPTS),
+                      request.input().path()),
                   configuration);
       if (request.mode() == WriteMode.RESUME) {
         warning = EarlierRuns.differences(output.records(), model.digest(), profile);
@@ -153,42 +133,14 @@ public final class GenerateAction {
       output.clear();
     }
     ProfileRecord.put(record, profile);
-    return run(output, table, rows, template, profile, record, warning);
-  }
-
-  private static Model described(ModelFiles files) {
-    try (ModelReader reader = ModelReader.open(files)) {
-      return reader.finish();
-    }
-  }
-
-  private SparsityProfile calibrate(
-      PromptTable table,
-      TemplateSource template,
-      Method method,
-      UnionStrategy union,
-      double sparsity) {
-    List<String> sample = table.sample(CALIBRATION_PROMPTS);
-    return CalibrationJob.sample(
-        JavaSparkContext.fromSparkContext(spark.sparkContext()),
-        new CalibrationJob.Work(
-            UUID.randomUUID().toString(),
-            request.model(),
-            new Calibrator.Target(method, null, union, request.decoding().batchSize()),
-            false,
-            request.decoding(),
-            template,
-            new SerializableConfiguration(configuration)),
-        CalibrationJob.unanswered(sample),
-        sparsity,
-        request.input().path());
+    return run(output, table, rows, setup, profile, record, warning);
   }
 
   private GenerateResult run(
       OutputDirectory output,
       PromptTable table,
       long rows,
-      TemplateSource template,
+      TaskSetup setup,
       SparsityProfile profile,
       RunRecord record,
       String warning) {
@@ -205,14 +157,14 @@ public final class GenerateAction {
             profile.union().toString());
     TotalsAccumulator totals = new TotalsAccumulator();
     spark.sparkContext().register(totals, "rollcall totals");
-    try (AutoCloseable shown = show(record.runId(), prompts)) {
-      infer(output, pending, partitions, labels, template, profile, totals);
-    } catch (Exception e) {
+    try (var shown = progress.show(record.runId(), prompts)) {
+      infer(output, pending, partitions, labels, setup, profile, totals);
+    } catch (Exception e) { // SparkException among them, undeclared
       UserException failure = Failures.explain(e);
       record.failed(failure.getMessage());
       throw failure;
     }
-    putTotals(record, totals.value());
+    TotalsRecord.put(record, totals.value());
     Drift drift = Drift.of(profile, totals.value(), driftBound);
     record.put("drift", drift).succeeded();
     String drifted = drift == null ? null : drift.warning();
@@ -239,7 +191,7 @@ public final class GenerateAction {
       PromptTable pending,
       int partitions,
       Tables.Labels labels,
-      TemplateSource template,
+      TaskSetup setup,
       SparsityProfile profile,
       TotalsAccumulator totals) {
     SparkContext context = spark.sparkContext();
@@ -252,11 +204,11 @@ public final class GenerateAction {
             .broadcast(
                 new InferenceTask.Work(
                     labels,
-                    request.model(),
+                    setup.model(),
                     profile,
-                    request.decoding(),
-                    template,
-                    new SerializableConfiguration(configuration),
+                    setup.decoding(),
+                    setup.template(),
+                    setup.configuration(),
                     pending.kept().size()));
     try {
       Dataset<Row> both =
@@ -274,26 +226,11 @@ public final class GenerateAction {
     }
   }
 
-  private AutoCloseable show(String runId, long prompts) {
-    return progress == null
-        ? () -> {}
-        : new ProgressPrinter(runId, prompts, progress, terminal, Duration.ofSeconds(10));
-  }
-
-  private int workersOfTask() {
-    return spark.sparkContext().getConf().getInt("spark.task.cpus", 1);
-  }
-
   private int partitions(long prompts) {
     if (request.partitions() > 0) {
       return request.partitions();
     }
-    int devices =
-        spark.sparkContext().isLocal() ? ModelRegistry.process().devices(request.model()) : 0;
-    int slots =
-        devices > 0
-            ? devices
-            : Math.max(1, spark.sparkContext().defaultParallelism() / workersOfTask());
+    int slots = TaskSlots.of(spark.sparkContext(), request.model());
     long fullBatches = ceil(prompts, request.decoding().batchSize());
     long wanted = Math.max(ceil(prompts, PROMPTS_PER_TASK), Math.min(slots, fullBatches));
     return (int) Math.max(1, Math.min(wanted, 1_000_000));
@@ -301,45 +238,5 @@ public final class GenerateAction {
 
   private static long ceil(long a, long b) {
     return (a + b - 1) / b;
-  }
-
-  private static void putTotals(RunRecord record, RunTotals totals) {
-    Map<String, Object> counts = new LinkedHashMap<>();
-    counts.put("rows", totals.rows());
-    counts.put("finish_reasons", totals.finishReasons());
-    counts.put("errors", totals.errors());
-    PhaseTimes times = totals.times();
-    record
-        .put("counts", counts)
-        .put("prompt_tokens", totals.promptTokens())
-        .put("output_tokens", totals.outputTokens())
-        .put("prefill", phase(times.prefillTokens(), times.prefillNanos(), times.prefillTokensPerSecond()))
-        .put("decode", phase(times.decodeTokens(), times.decodeNanos(), times.decodeTokensPerSecond()))
-        .put("layers", totals.layers().stream().map(ProfileRecord::layer).toList())
-        .put("bytes_read", totals.bytesRead())
-        .put("bytes_dense", totals.bytesDense())
-        .put("devices", totals.devices())
-        .put("slowest_partitions", totals.slowest().stream().map(GenerateAction::partition).toList());
-  }
-
-  private static Map<String, Object> partition(PartitionTimes task) {
-    Map<String, Object> fields = new LinkedHashMap<>();
-    fields.put("partition", task.partition());
-    fields.put("host", task.host());
-    fields.put("rows", task.rows());
-    fields.put("prompt_tokens", task.promptTokens());
-    fields.put("output_tokens", task.outputTokens());
-    fields.put("prefill_seconds", task.times().prefillNanos() / 1e9);
-    fields.put("decode_seconds", task.times().decodeNanos() / 1e9);
-    return fields;
-  }
-
-  /** Busy seconds, summed over tasks; tokens per second are per task. */
-  private static Map<String, Object> phase(long tokens, long nanos, double perSecond) {
-    Map<String, Object> phase = new LinkedHashMap<>();
-    phase.put("tokens", tokens);
-    phase.put("seconds", nanos / 1e9);
-    phase.put("tokens_per_second", perSecond);
-    return phase;
   }
 }

@@ -27,19 +27,13 @@ public record GenerateRequest(
     }
   }
 
+  /** The same in another write mode. */
   public GenerateRequest withMode(WriteMode other) {
     return new GenerateRequest(input, output, other, model, sparsity, decoding, partitions);
   }
 
+  /** The same over another number of tasks. */
   public GenerateRequest withPartitions(int other) {
     return new GenerateRequest(input, output, mode, model, sparsity, decoding, other);
-  }
-
-  public GenerateRequest withOutput(String other) {
-    return new GenerateRequest(input, other, mode, model, sparsity, decoding, partitions);
-  }
-
-  public GenerateRequest withDecoding(Decoding other) {
-    return new GenerateRequest(input, output, mode, model, sparsity, other, partitions);
   }
 }

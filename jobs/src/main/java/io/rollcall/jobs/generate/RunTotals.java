@@ -38,6 +38,7 @@ public record RunTotals(
 
   private static final int ERROR_KINDS = 20;
 
+  /** Of no task. */
   public static final RunTotals NONE =
       new RunTotals(
           Map.of(), Map.of(), 0, 0, PhaseTimes.NONE, List.of(), List.of(), List.of(), List.of());
@@ -83,10 +84,12 @@ public record RunTotals(
           bytesDense + other.bytesDense);
     }
 
+    /** Over sequences and steps; NaN without a decode step. */
     public double meanOwnDensity() {
       return sequences == 0 ? Double.NaN : ownDensity / sequences;
     }
 
+    /** Over steps; NaN without a decode step. */
     public double meanUnionDensity() {
       return steps == 0 ? Double.NaN : unionDensity / steps;
     }
@@ -177,10 +180,12 @@ public record RunTotals(
     return finishReasons.getOrDefault(FinishReason.ERROR.toString(), 0L);
   }
 
+  /** Of feed-forward weights, in all layers. */
   public long bytesRead() {
     return layers.stream().mapToLong(LayerTotals::bytesRead).sum();
   }
 
+  /** What dense would have read of them. */
   public long bytesDense() {
     return layers.stream().mapToLong(LayerTotals::bytesDense).sum();
   }

@@ -5,7 +5,7 @@ import io.rollcall.engine.model.Model;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
-import io.rollcall.jobs.runtime.TextFile;
+import io.rollcall.jobs.runtime.ProfileFiles;
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
@@ -44,21 +44,12 @@ public final class SparsityPlanner {
     if (request.method() == Method.DENSE) {
       return SparsityProfile.dense(model.digest());
     }
-    SparsityProfile profile = find(request, calibration, configuration);
-    profile.requireModel(model.digest(), model.name());
-    profile.requireShape(model.config(), model.name());
-    return profile;
-  }
-
-  private SparsityProfile find(
-      SparsityRequest request, Calibration calibration, Configuration configuration) {
     if (request.profile() != null) {
-      return SparsityProfile.fromJson(
-          TextFile.read("profile", request.profile(), configuration),
-          request.profile(),
-          file -> TextFile.sibling("profile tensors", request.profile(), file, configuration));
+      return ProfileFiles.read(request.profile(), model, configuration);
     }
-    return own(request).orElseGet(() -> calibrate(request, calibration));
+    SparsityProfile profile = own(request).orElseGet(() -> calibrate(request, calibration));
+    profile.requireFits(model);
+    return profile;
   }
 
   private Optional<SparsityProfile> own(SparsityRequest request) {

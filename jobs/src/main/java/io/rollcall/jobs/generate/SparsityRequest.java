@@ -42,10 +42,12 @@ public record SparsityRequest(
     }
   }
 
+  /** Thresholds to be calibrated. */
   public static SparsityRequest of(Method method, double sparsity, UnionStrategy union) {
     return new SparsityRequest(method, sparsity, null, union);
   }
 
+  /** No sparsity. */
   public static SparsityRequest dense() {
     return new SparsityRequest(Method.DENSE, null, null, null);
   }

@@ -16,6 +16,9 @@ public final class TaskFaults {
 
   private TaskFaults() {}
 
+  /**
+   * Does a task's work; what it throws is thrown again, as a fatal error where the executor must end.
+   */
   public static <T> T rethrown(Supplier<T> work) {
     try {
       return work.get();

@@ -8,11 +8,23 @@ import java.util.List;
 import java.util.Random;
 import org.apache.spark.sql.Row;
 
-/** The documents of a partition, in an order of the seed's own: a task may not get to the last. */
+/** Documents out of a {@link PromptTable}, and on their way between tasks. */
 public final class DocumentRows {
   private DocumentRows() {}
 
+  /** As plain text, which passes every serializer: {id, prompt, reference}. */
+  public static String[] text(Document document) {
+    return new String[] {document.id(), document.prompt(), document.reference()};
+  }
+
+  /** What {@link #text} made of it. */
+  public static Document document(String[] text) {
+    return new Document(text[0], text[1], text[2]);
+  }
+
   /**
+   * The documents of a partition, in an order of the seed's own: a task may not get to the last.
+   *
    * @param references whether the one kept column has what the prompts should be answered with
    * @param seed of the order
    */

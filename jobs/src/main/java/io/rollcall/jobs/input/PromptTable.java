@@ -15,7 +15,7 @@ import static org.apache.spark.sql.functions.when;
 import static org.apache.spark.sql.functions.xxhash64;
 
 import io.rollcall.engine.UserException;
-import java.io.Serializable;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -49,10 +49,12 @@ public final class PromptTable {
 
   private static final String CORRUPT = "_corrupt_record";
 
+  private final PromptSource source;
   private final Dataset<Row> rows;
   private final List<StructField> kept;
 
-  private PromptTable(Dataset<Row> rows, List<StructField> kept) {
+  private PromptTable(PromptSource source, Dataset<Row> rows, List<StructField> kept) {
+    this.source = source;
     this.rows = rows;
     this.kept = List.copyOf(kept);
   }
@@ -71,8 +73,15 @@ public final class PromptTable {
     return open(input, source, kept);
   }
 
-  /** The same with the answers that the prompts should get for the one kept column, as text. */
+  /**
+   * The same with the answers that the prompts should get for the one kept column, as text.
+   *
+   * @param references their column; null for none
+   */
   public static PromptTable open(SparkSession spark, PromptSource source, String references) {
+    if (references == null) {
+      return open(spark, source);
+    }
     Dataset<Row> input = new InputFiles(spark, source.path()).open();
     StructField reference = column(input, references, "--references-column", source);
     if (!(reference.dataType() instanceof StringType)) {
@@ -93,7 +102,8 @@ public final class PromptTable {
     if (!(prompt.dataType() instanceof StringType)) {
       throw wrongType(prompt, source, "not text", "--prompt-column");
     }
-    return new PromptTable(limited(select(input, id, prompt, kept), source.limit()), kept);
+    return new PromptTable(
+        source, limited(select(input, id, prompt, kept), source.limit()), kept);
   }
 
   /** The kept columns, in order. */
@@ -106,20 +116,38 @@ public final class PromptTable {
     return rows.count();
   }
 
-  /** A prompt with the answer that it should get. */
-  public record Referenced(String id, String prompt, String reference)
-      implements Serializable {}
+  /**
+   * The same, where there must be some.
+   *
+   * @throws UserException when there are none
+   */
+  public long requireRows() {
+    long count = rowCount();
+    if (count == 0) {
+      throw new UserException("input '" + source.path() + "' has no rows");
+    }
+    return count;
+  }
+
+  /** What is wrong where a table with references has no document that can be used. */
+  public UserException withoutReferences(long rows) {
+    return new UserException(
+        String.format(
+            "none of the %d rows of input '%s' has both a prompt and text in column '%s'; choose the"
+                + " reference answers' column with --references-column",
+            rows, source.path(), kept.get(0).name()));
+  }
 
   /**
    * Prompts that can be answered and have a reference, in an order that is the same in every run: that
    * of {@link #sample}. All of them come to the driver.
    */
-  public List<Referenced> referenced() {
+  public List<Document> referenced() {
     return referenced(Integer.MAX_VALUE);
   }
 
   /** The first of them. Without kept columns references are null, and all prompts count. */
-  public List<Referenced> referenced(int most) {
+  public List<Document> referenced(int most) {
     Column answerable = col(ERROR).isNull().and(trim(col(PROMPT)).notEqual(""));
     Column reference =
         kept.isEmpty()
@@ -132,7 +160,7 @@ public final class PromptTable {
         .select(col(ID), col(PROMPT), reference)
         .collectAsList()
         .stream()
-        .map(row -> new Referenced(row.getString(0), row.getString(1), row.getString(2)))
+        .map(row -> new Document(row.getString(0), row.getString(1), row.getString(2)))
         .toList();
   }
 
@@ -140,7 +168,7 @@ public final class PromptTable {
   public PromptTable without(Dataset<Row> ids) {
     Dataset<Row> done = ids.select(col(ID).as("done")).distinct();
     return new PromptTable(
-        rows.join(done, col(ID).equalTo(col("done")), "left_anti"), kept);
+        source, rows.join(done, col(ID).equalTo(col("done")), "left_anti"), kept);
   }
 
   /** Up to {@code n} answerable prompts for calibration: the same ones in every run. */

@@ -39,14 +39,17 @@ public final class OutputDirectory {
     return root.toString();
   }
 
+  /** Path of the generations table. */
   public String generations() {
     return new Path(root, Tables.GENERATIONS).toString();
   }
 
+  /** Path of the sparsity table. */
   public String sparsity() {
     return new Path(root, Tables.SPARSITY).toString();
   }
 
+  /** Path of a run's record. */
   public String record(String runId) {
     return new Path(root, RUNS + "/" + runId + ".json").toString();
   }

@@ -80,6 +80,7 @@ public final class RunRecord {
     output.writeRecord(runId, json());
   }
 
+  /** Writes the record of a run that is over. */
   public void succeeded() {
     finish("succeeded");
   }
@@ -90,6 +91,7 @@ public final class RunRecord {
     finish("failed");
   }
 
+  /** Since the record was begun. */
   public double wallSeconds() {
     return ChronoUnit.MILLIS.between(started, Instant.now()) / 1e3;
   }

@@ -3,18 +3,24 @@ package io.rollcall.jobs.recovery;
 import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.rollcall.engine.calibration.DecodePositions.Document;
+import io.rollcall.engine.evaluation.ReferenceReader;
+import io.rollcall.engine.evaluation.ReferencedDocument;
 import io.rollcall.engine.recovery.CorrectionStatistics;
 import io.rollcall.engine.recovery.LayerRange;
 import io.rollcall.engine.recovery.RecoveryOptions;
 import io.rollcall.engine.recovery.RecoveryPass;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.generate.TaskFaults;
+import io.rollcall.jobs.generate.TaskModel;
+import io.rollcall.jobs.generate.TaskSetup;
+import io.rollcall.jobs.input.DocumentRows;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.jobs.runtime.TaskProgress;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.FlatMapFunction;
@@ -26,10 +32,12 @@ final class PassTask implements FlatMapFunction<Iterator<String[]>, PassTask.Gat
   /**
    * What is to be gathered.
    *
+   * @param runId that progress is reported for
    * @param profile with the corrections found so far
    */
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
-  record Wanted(SparsityProfile profile, LayerRange layers, RecoveryOptions options)
+  record Wanted(
+      String runId, SparsityProfile profile, LayerRange layers, RecoveryOptions options)
       implements Serializable {}
 
   /** @param layers of the range */
@@ -45,30 +53,45 @@ final class PassTask implements FlatMapFunction<Iterator<String[]>, PassTask.Gat
     }
   }
 
-  private final Broadcast<RecoveryWork> work;
+  private final Broadcast<TaskSetup> setup;
   private final Broadcast<Wanted> wanted;
 
-  PassTask(Broadcast<RecoveryWork> work, Broadcast<Wanted> wanted) {
-    this.work = work;
+  PassTask(Broadcast<TaskSetup> setup, Broadcast<Wanted> wanted) {
+    this.setup = setup;
     this.wanted = wanted;
   }
 
   @Override
   public Iterator<Gathered> call(Iterator<String[]> rows) {
     List<Document> documents = new ArrayList<>();
-    rows.forEachRemaining(row -> documents.add(new Document(row[0], row[1], row[2])));
+    rows.forEachRemaining(row -> documents.add(DocumentRows.document(row)));
     return TaskFaults.rethrown(() -> gather(documents, TaskContext.get()));
   }
 
   private Iterator<Gathered> gather(List<Document> documents, TaskContext task) {
-    RecoveryWork.Leased lease = work.value().lease(task);
+    TaskModel model = setup.value().lease(task);
     Wanted w = wanted.value();
-    Reports reports = new Reports(work.value().runId(), task);
+    Reports reports = new Reports(w.runId(), task);
     List<CorrectionStatistics> statistics =
-        new RecoveryPass(lease.model(), w.options(), task.cpus())
-            .gather(w.profile(), w.layers(), lease.read(documents), reports);
+        new RecoveryPass(model.model(), w.options(), model.workers())
+            .gather(w.profile(), w.layers(), read(documents, model), reports);
     reports.report();
     return List.of(new Gathered(statistics)).iterator();
+  }
+
+  /** Documents that cannot be read or do not fit the context are passed over. */
+  private static List<ReferencedDocument> read(List<Document> documents, TaskModel model) {
+    ReferenceReader reader =
+        new ReferenceReader(model.model().model(), model.files(), model.template());
+    return IntStream.range(0, documents.size())
+        .mapToObj(
+            i -> {
+              Document d = documents.get(i);
+              return reader.fitting(
+                  i, d.id(), d.prompt(), d.reference(), model.options().context());
+            })
+        .flatMap(Optional::stream)
+        .toList();
   }
 
   /** Tells the driver how many documents a task has begun with. */
@@ -90,8 +113,7 @@ final class PassTask implements FlatMapFunction<Iterator<String[]>, PassTask.Gat
     }
 
     void report() {
-      RollcallPlugin.report(
-          new TaskProgress(runId, task.partitionId(), documents, 0, Double.NaN));
+      RollcallPlugin.report(new TaskProgress(runId, task.partitionId(), documents));
     }
   }
 }

@@ -12,15 +12,11 @@ import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.generate.Failures;
-import io.rollcall.jobs.generate.SparsityPlanner;
-import io.rollcall.jobs.generate.SparsityRequest;
+import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
-import io.rollcall.jobs.runtime.ProgressPrinter;
-import io.rollcall.jobs.runtime.TemplateSource;
-import java.io.PrintStream;
-import java.time.Duration;
+import io.rollcall.jobs.runtime.Progress;
 import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
@@ -30,7 +26,6 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.storage.StorageLevel;
-import org.apache.spark.util.SerializableConfiguration;
 
 /**
  * Fits corrections to a profile: the executors decode documents dense and sparse side by side and sum up
@@ -48,8 +43,7 @@ public final class RecoverAction {
   private final Configuration configuration;
   private final ProfileFiles files;
   private final String runId = UUID.randomUUID().toString();
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
 
   public RecoverAction(SparkSession spark, RecoverRequest request) {
     this.spark = spark;
@@ -58,14 +52,9 @@ public final class RecoverAction {
     files = new ProfileFiles(request.output(), "corrections", configuration);
   }
 
-  /**
-   * Shows progress while the fit lasts.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public RecoverAction progress(PrintStream out, boolean terminal) {
-    progress = out;
-    this.terminal = terminal;
+  /** Shows progress while the fit lasts. */
+  public RecoverAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
 
@@ -79,9 +68,8 @@ public final class RecoverAction {
     files.requireAbsent();
     describe("checks");
     ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
-    try (ModelReader reader = ModelReader.open(modelFiles);
-        Model model = reader.finish()) {
-      SparsityProfile profile = profile(model, modelFiles);
+    try (Model model = ModelReader.described(modelFiles)) {
+      SparsityProfile profile = ProfileFiles.read(request.profile(), model, configuration);
       RecoveryOptions options = options(model, profile);
       Recovery recovery = new Recovery(profile, model.config(), model.name(), options);
       SparsityProfile recovered = recovered(profile, recovery, options);
@@ -105,16 +93,6 @@ public final class RecoverAction {
     spark.sparkContext().setJobGroup("rollcall " + runId, "rollcall recover: " + what, true);
   }
 
-  private SparsityProfile profile(Model model, ModelFiles modelFiles) {
-    return new SparsityPlanner(model, modelFiles)
-        .profile(
-            new SparsityRequest(null, null, request.profile(), null),
-            (method, union, sparsity) -> {
-              throw new IllegalStateException("a profile was given");
-            },
-            configuration);
-  }
-
   private RecoveryOptions options(Model model, SparsityProfile profile) {
     int batchSize = request.decoding().batchSize();
     return new RecoveryOptions(
@@ -129,21 +107,19 @@ public final class RecoverAction {
 
   private SparsityProfile recovered(
       SparsityProfile profile, Recovery recovery, RecoveryOptions options) {
-    PromptTable table =
-        request.references() == null
-            ? PromptTable.open(spark, request.input())
-            : PromptTable.open(spark, request.input(), request.references());
-    long rows = table.rowCount();
-    Broadcast<RecoveryWork> work = context().broadcast(work());
+    PromptTable table = PromptTable.open(spark, request.input(), request.references());
+    long rows = table.requireRows();
+    Broadcast<TaskSetup> setup =
+        context().broadcast(TaskSetup.of(request.model(), request.decoding(), configuration));
     JavaRDD<String[]> documents =
-        table.prompts(partitions(rows)).javaRDD()
-            .mapPartitions(new AnswersTask(work))
+        table.prompts(request.decoding().tasks(rows, BATCHES_PER_TASK, MOST_TASKS)).javaRDD()
+            .mapPartitions(new AnswersTask(setup, request.references() != null))
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
-      long answered = answered(documents, rows);
+      long answered = answered(documents, table, rows);
       Corrections corrections =
           recovery.fit(
-              (soFar, layers) -> gather(documents, work, soFar, layers, options),
+              (soFar, layers) -> gather(documents, setup, soFar, layers, options),
               files.tensorsName(),
               request.input().path(),
               answered);
@@ -155,46 +131,27 @@ public final class RecoverAction {
               .with(corrections);
     } finally {
       documents.unpersist(false);
-      work.destroy();
+      setup.destroy();
     }
   }
 
-  /** By the input and the options alone, not by the cluster, so that a fit can be repeated. */
-  private int partitions(long rows) {
-    long full = rows / ((long) BATCHES_PER_TASK * request.decoding().batchSize());
-    return (int) Math.max(1, Math.min(MOST_TASKS, full));
-  }
-
-  private RecoveryWork work() {
-    return new RecoveryWork(
-        runId,
-        request.model(),
-        request.references() != null,
-        request.decoding(),
-        TemplateSource.read(request.decoding().template(), configuration),
-        new SerializableConfiguration(configuration));
-  }
-
-  private long answered(JavaRDD<String[]> documents, long rows) {
+  private long answered(JavaRDD<String[]> documents, PromptTable table, long rows) {
     describe("answers to " + request.input().path());
-    long answered = explained(documents::count);
+    long answered = Failures.explained(documents::count);
     if (answered == 0) {
-      throw new UserException(
-          request.references() == null
-              ? String.format(
+      throw request.references() == null
+          ? new UserException(
+              String.format(
                   "the model answers none of the %d prompts of input '%s'; give other documents",
-                  rows, request.input().path())
-              : String.format(
-                  "none of the %d rows of input '%s' has both a prompt and text in column '%s'; choose"
-                      + " the reference answers' column with --references-column",
-                  rows, request.input().path(), request.references()));
+                  rows, request.input().path()))
+          : table.withoutReferences(rows);
     }
     return answered;
   }
 
   private List<CorrectionStatistics> gather(
       JavaRDD<String[]> documents,
-      Broadcast<RecoveryWork> work,
+      Broadcast<TaskSetup> setup,
       SparsityProfile soFar,
       LayerRange layers,
       RecoveryOptions options) {
@@ -204,42 +161,20 @@ public final class RecoverAction {
             : "layers " + layers.first() + " to " + (layers.end() - 1);
     describe("errors of " + which);
     Broadcast<PassTask.Wanted> wanted =
-        context().broadcast(new PassTask.Wanted(soFar, layers, options));
-    ProgressPrinter printer =
-        progress == null
-            ? null
-            : new ProgressPrinter(
-                runId,
-                (done, seconds) ->
-                    String.format(
-                        Locale.ROOT, "errors of %s: %,d documents decoded", which, done.prompts()),
-                progress,
-                terminal,
-                Duration.ofSeconds(10));
-    try {
-      return explained(
+        context().broadcast(new PassTask.Wanted(runId, soFar, layers, options));
+    Progress.Line line =
+        (done, seconds) ->
+            String.format(
+                Locale.ROOT, "errors of %s: %,d documents decoded", which, done.prompts());
+    try (var shown = progress.show(runId, line)) {
+      return Failures.explained(
           () ->
               documents
-                  .mapPartitions(new PassTask(work, wanted))
+                  .mapPartitions(new PassTask(setup, wanted))
                   .treeReduce(PassTask.Gathered::plus)
                   .layers());
     } finally {
       wanted.destroy();
-      if (printer != null) {
-        printer.close();
-      }
-    }
-  }
-
-  private interface Job<T> {
-    T run();
-  }
-
-  private static <T> T explained(Job<T> job) {
-    try {
-      return job.run();
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
     }
   }
 }

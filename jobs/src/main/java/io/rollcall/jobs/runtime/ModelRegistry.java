@@ -102,6 +102,7 @@ public final class ModelRegistry implements AutoCloseable {
       return files;
     }
 
+    /** The model, once it is loaded. */
     public LoadedModel model() {
       return entry.model.join();
     }

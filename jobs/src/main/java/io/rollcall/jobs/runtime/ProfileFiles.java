@@ -1,12 +1,13 @@
 package io.rollcall.jobs.runtime;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.model.Model;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import java.nio.charset.StandardCharsets;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
 
-/** A profile to be written: its JSON, and its tensors in a safetensors file of that name beside it. */
+/** A profile as files: its JSON, and its tensors in a safetensors file beside it. */
 public final class ProfileFiles {
   private final String output;
   private final String tensors;
@@ -14,6 +15,8 @@ public final class ProfileFiles {
   private final Configuration configuration;
 
   /**
+   * Those of a profile to be written: the tensors' file has the JSON's name.
+   *
    * @param output the JSON's file
    * @param what the tensors are, for messages
    */
@@ -22,6 +25,22 @@ public final class ProfileFiles {
     this.what = what;
     this.configuration = configuration;
     tensors = new Path(new Path(output).getParent(), tensorsName()).toString();
+  }
+
+  /**
+   * Reads a profile.
+   *
+   * @param path the JSON's file; it names the tensors'
+   * @throws UserException when it is not one, or not of this model
+   */
+  public static SparsityProfile read(String path, Model model, Configuration configuration) {
+    SparsityProfile profile =
+        SparsityProfile.fromJson(
+            TextFile.read("profile", path, configuration),
+            path,
+            file -> TextFile.sibling("profile tensors", path, file, configuration));
+    profile.requireFits(model);
+    return profile;
   }
 
   /** Plain name of the safetensors file. */

@@ -20,10 +20,12 @@ public final class ProgressBoard {
   /** What a run has done, all partitions summed; union density weighted by tokens. */
   public record Totals(long prompts, long tokens, double unionDensity) {}
 
+  /** Takes the words of a run's tasks from now on. */
   public void open(String runId) {
     runs.put(runId, new ConcurrentHashMap<>());
   }
 
+  /** Forgets a run. */
   public void close(String runId) {
     runs.remove(runId);
   }
@@ -36,6 +38,7 @@ public final class ProgressBoard {
     }
   }
 
+  /** What an open run has done; nothing of another. */
   public Totals totals(String runId) {
     long prompts = 0;
     long tokens = 0;

@@ -11,35 +11,22 @@ import java.util.concurrent.TimeUnit;
  * Shows a run's progress while it is open: on a terminal one line that renews itself, else a line
  * every while.
  */
-public final class ProgressPrinter implements AutoCloseable {
+final class ProgressPrinter implements Progress.Shown {
   private static final int WIDTH = 99;
 
   private final String runId;
-  private final Line line;
+  private final Progress.Line line;
   private final PrintStream out;
   private final boolean terminal;
   private final long started = System.nanoTime();
   private final ScheduledExecutorService timer;
 
-  /** Says how far a run is. */
-  public interface Line {
-    /** @param seconds since the run began */
-    String of(ProgressBoard.Totals done, double seconds);
-  }
-
   /**
-   * @param total prompts of the run
    * @param terminal whether {@code out} is one
    * @param every between lines where it is not
    */
-  public ProgressPrinter(
-      String runId, long total, PrintStream out, boolean terminal, Duration every) {
-    this(runId, (done, seconds) -> line(done, total, seconds), out, terminal, every);
-  }
-
-  /** The same for a run that counts other things than prompts. */
-  public ProgressPrinter(
-      String runId, Line line, PrintStream out, boolean terminal, Duration every) {
+  ProgressPrinter(
+      String runId, Progress.Line line, PrintStream out, boolean terminal, Duration every) {
     this.runId = runId;
     this.line = line;
     this.out = out;
@@ -67,6 +54,7 @@ public final class ProgressPrinter implements AutoCloseable {
     }
   }
 
+  /** @param total prompts of the run */
   static String line(ProgressBoard.Totals done, long total, double seconds) {
     StringBuilder line = new StringBuilder();
     line.append(

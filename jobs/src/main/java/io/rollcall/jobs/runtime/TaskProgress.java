@@ -11,4 +11,10 @@ import java.io.Serializable;
  */
 public record TaskProgress(
     String runId, int partition, long prompts, long tokens, double unionDensity)
-    implements Serializable {}
+    implements Serializable {
+
+  /** Of a task that counts and no more. */
+  public TaskProgress(String runId, int partition, long done) {
+    this(runId, partition, done, 0, Double.NaN);
+  }
+}

@@ -6,6 +6,7 @@ import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.training.SampleCollector;
 import io.rollcall.jobs.generate.TaskFaults;
+import io.rollcall.jobs.generate.TaskModel;
 import io.rollcall.jobs.input.DocumentRows;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.jobs.runtime.TaskProgress;
@@ -25,30 +26,9 @@ import scala.Tuple2;
 final class GatherTask
     implements Function2<Integer, Iterator<Row>, Iterator<Tuple2<Integer, Tuple2<Integer, byte[]>>>> {
   private final Broadcast<Gathering> gathering;
-  private final float[] thresholds;
-  private final HoldOut holdOut;
-  private final int share;
-  private final int continuations;
-  private final long seed;
 
-  /**
-   * @param thresholds the oracle's, [layer]
-   * @param share most positions of a partition
-   * @param continuations sampled ones of each document besides; held-out ones get none
-   */
-  GatherTask(
-      Broadcast<Gathering> gathering,
-      float[] thresholds,
-      HoldOut holdOut,
-      int share,
-      int continuations,
-      long seed) {
+  GatherTask(Broadcast<Gathering> gathering) {
     this.gathering = gathering;
-    this.thresholds = thresholds;
-    this.holdOut = holdOut;
-    this.share = share;
-    this.continuations = continuations;
-    this.seed = seed;
   }
 
   @Override
@@ -60,12 +40,14 @@ final class GatherTask
   private Iterator<Tuple2<Integer, Tuple2<Integer, byte[]>>> gather(
       int partition, Iterator<Row> rows, TaskContext task) {
     Gathering work = gathering.value();
+    long seed = work.setup().decoding().seed();
     List<Document> documents = DocumentRows.read(rows, work.references(), seed);
-    Gathering.Decoder decoder = work.decoder(task);
-    ModelConfig config = decoder.model().config();
+    TaskModel model = work.setup().lease(task);
+    ModelConfig config = model.model().config();
     SampleCollector collector =
-        new SampleCollector(thresholds, share, config.hiddenSize(), config.intermediateSize());
-    DecodePositions positions = decoder.positions();
+        new SampleCollector(
+            work.thresholds(), work.share(), config.hiddenSize(), config.intermediateSize());
+    DecodePositions positions = model.positions();
     if (work.references()) {
       positions.references(
           feed(documents, collector, partition, task), work.oracle(), null, collector);
@@ -73,22 +55,22 @@ final class GatherTask
       positions.continuations(
           feed(documents, collector, partition, task), work.oracle(), null, collector);
     }
-    int rounds = holdOut.holds(partition) ? 0 : continuations;
+    int rounds = work.holdOut().holds(partition) ? 0 : work.continuations();
     for (int round = 1; round <= rounds && !collector.full(); round++) {
       positions
-          .with(sampled(decoder.options(), round))
+          .with(sampled(model.options(), seed + round))
           .continuations(
               feed(documents, collector, partition, task), work.oracle(), null, collector);
     }
     report(partition, collector);
-    return IntStream.range(0, thresholds.length)
+    return IntStream.range(0, config.layers())
         .mapToObj(layer -> new Tuple2<>(layer, new Tuple2<>(partition, collector.records(layer))))
         .iterator();
   }
 
-  private GenerationOptions sampled(GenerationOptions greedy, int round) {
+  private static GenerationOptions sampled(GenerationOptions greedy, long seed) {
     return new GenerationOptions(
-        greedy.batchSize(), greedy.maxNewTokens(), greedy.context(), 1, 1, seed + round);
+        greedy.batchSize(), greedy.maxNewTokens(), greedy.context(), 1, 1, seed);
   }
 
   /** The documents until there are positions enough. */
@@ -112,6 +94,6 @@ final class GatherTask
 
   private void report(int partition, SampleCollector collector) {
     RollcallPlugin.report(
-        new TaskProgress(gathering.value().runId(), partition, collector.count(), 0, Double.NaN));
+        new TaskProgress(gathering.value().runId(), partition, collector.count()));
   }
 }

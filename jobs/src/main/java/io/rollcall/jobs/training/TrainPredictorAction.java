@@ -16,18 +16,17 @@ import io.rollcall.engine.training.PredictorQuality;
 import io.rollcall.engine.training.TrainingOptions;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.Failures;
+import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
-import io.rollcall.jobs.runtime.ProgressPrinter;
-import io.rollcall.jobs.runtime.TemplateSource;
-import java.io.PrintStream;
-import java.time.Duration;
+import io.rollcall.jobs.runtime.Progress;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
+import java.util.function.Supplier;
 import java.util.function.ToDoubleFunction;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.HashPartitioner;
@@ -38,7 +37,6 @@ import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.storage.StorageLevel;
-import org.apache.spark.util.SerializableConfiguration;
 import scala.Tuple2;
 
 /**
@@ -47,25 +45,12 @@ import scala.Tuple2;
  * logits' thresholds on held-out documents. Writes a profile and the predictors beside it.
  */
 public final class TrainPredictorAction {
-  private static final int THRESHOLD_DOCUMENTS = 64;
-  /** Positions of one task of gathering, where documents are many. */
-  private static final int POSITIONS_PER_TASK = 1024;
-  /** Most that it holds until it ends. */
-  private static final long BYTES_PER_TASK = 256L << 20;
-  /** Below, a task's batch is never full. */
-  private static final int DOCUMENTS_PER_TASK = 16;
-  /** Enough that some can be held out, if there are as many documents. */
-  private static final int FEWEST_TASKS = 8;
-  /** Positions that a judgement takes at least. */
-  private static final int ENOUGH_HELD_OUT = 32;
-
   private final SparkSession spark;
   private final TrainPredictorRequest request;
   private final Configuration configuration;
   private final ProfileFiles files;
   private final String runId = UUID.randomUUID().toString();
-  private PrintStream progress;
-  private boolean terminal;
+  private Progress progress = Progress.NONE;
 
   public TrainPredictorAction(SparkSession spark, TrainPredictorRequest request) {
     this.spark = spark;
@@ -74,22 +59,11 @@ public final class TrainPredictorAction {
     files = new ProfileFiles(request.output(), "predictor", configuration);
   }
 
-  /**
-   * Shows progress while the training lasts.
-   *
-   * @param terminal whether {@code out} is one, where a line can renew itself
-   */
-  public TrainPredictorAction progress(PrintStream out, boolean terminal) {
-    this.progress = out;
-    this.terminal = terminal;
+  /** Shows progress while the training lasts. */
+  public TrainPredictorAction progress(Progress shown) {
+    progress = shown;
     return this;
   }
-
-  /** What is known of the model before its weights are loaded. */
-  private record Described(String name, String digest, ModelConfig config) {}
-
-  /** Positions gathered, by whether they are trained on. */
-  private record Counts(long training, long heldOut) {}
 
   /**
    * Runs it.
@@ -101,55 +75,72 @@ public final class TrainPredictorAction {
     long started = System.nanoTime();
     files.requireAbsent();
     describe("checks");
-    try {
-      Described model = model();
+    ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
+    try (Model model = ModelReader.described(modelFiles)) {
+      ModelConfig config = model.config();
       TrainingOptions options =
-          request.training(model.config().hiddenSize(), model.config().intermediateSize());
-      options.requireFits(model.config().hiddenSize(), model.name());
-      PromptTable table =
-          request.references() == null
-              ? PromptTable.open(spark, limited())
-              : PromptTable.open(spark, limited(), request.references());
-      long rows = table.rowCount();
-      if (rows < 2) {
-        throw new UserException(
-            "input '" + request.input().path() + "' has " + rows
-                + " rows; training takes some documents and holds out others: give hundreds");
-      }
-      int partitions = partitions(rows, model.config());
-      JavaRDD<Row> documents = table.prompts(partitions).javaRDD();
-      List<TrainedLayer> layers;
-      SparsityProfile profile;
-      Broadcast<Gathering> gathering = context().broadcast(gathering());
-      try {
-        HoldOut holdOut = new HoldOut(partitions);
-        List<String[]> sample = sample(documents, holdOut);
-        describe("thresholds of " + request.method().oracle());
-        SparsityProfile oracle = oracle(select(sample, holdOut, false));
-        JavaPairRDD<Integer, Tuple2<Integer, byte[]>> gathered =
-            JavaPairRDD.fromJavaRDD(
-                documents.mapPartitionsWithIndex(
-                    gatherTask(gathering, oracle, holdOut, model.config()), true))
-                .persist(StorageLevel.DISK_ONLY());
-        try {
-          Counts counts = gather(gathered, holdOut, model.config());
-          requireEnough(counts, options);
-          layers = train(gathered, options, holdOut, model.config());
-          describe("thresholds of " + request.method());
-          profile =
-              predicted(layers, select(sample, holdOut, true))
-                  .with(account(options, counts, layers));
-        } finally {
-          gathered.unpersist(false);
-        }
-      } finally {
-        gathering.destroy();
-      }
-      files.write(profile);
+          request.training(config.hiddenSize(), config.intermediateSize());
+      options.requireFits(config.hiddenSize(), model.name());
+      Trained trained = train(options, config);
+      files.write(trained.profile());
       return new TrainPredictorResult(
-          request.output(), files.tensors(), profile, layers, (System.nanoTime() - started) / 1e9);
+          request.output(),
+          files.tensors(),
+          trained.profile(),
+          trained.layers(),
+          (System.nanoTime() - started) / 1e9);
     } finally {
       spark.sparkContext().clearJobGroup();
+    }
+  }
+
+  private record Trained(SparsityProfile profile, List<TrainedLayer> layers) {}
+
+  private Trained train(TrainingOptions options, ModelConfig config) {
+    boolean references = request.references() != null;
+    TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
+    PromptTable table = PromptTable.open(spark, limited(), request.references());
+    GatherPlan plan = GatherPlan.of(request.positions(), rows(table), config);
+    HoldOut holdOut = plan.holdOut();
+    JavaRDD<Row> documents = table.prompts(holdOut.partitions()).javaRDD();
+    ThresholdSample sample =
+        ThresholdSample.of(documents, holdOut, references, request.decoding().seed());
+    Method oracle = request.method().oracle();
+    describe("thresholds of " + oracle);
+    // the oracle's own: which neurons one sequence would call
+    SparsityProfile called =
+        thresholds(
+            setup,
+            new Calibrator.Target(oracle, null, new UnionStrategy.Own(), 1),
+            sample.training());
+    Broadcast<Gathering> gathering =
+        context()
+            .broadcast(
+                new Gathering(
+                    runId,
+                    setup,
+                    oracle,
+                    called.thresholds()[0],
+                    holdOut,
+                    plan.share(),
+                    references,
+                    request.continuations()));
+    JavaPairRDD<Integer, Tuple2<Integer, byte[]>> gathered =
+        JavaPairRDD.fromJavaRDD(
+                documents.mapPartitionsWithIndex(new GatherTask(gathering), true))
+            .persist(StorageLevel.DISK_ONLY());
+    try {
+      PositionCounts counts = gather(gathered, holdOut, config);
+      counts.requireEnough(options.rank(), request.input().path());
+      List<TrainedLayer> layers = train(gathered, options, holdOut, config);
+      describe("thresholds of " + request.method());
+      SparsityProfile predicted =
+          thresholds(setup, predicting(layers), sample.heldOut())
+              .with(account(options, counts, layers));
+      return new Trained(predicted, layers);
+    } finally {
+      gathered.unpersist(false);
+      gathering.destroy();
     }
   }
 
@@ -160,14 +151,6 @@ public final class TrainPredictorAction {
   private void describe(String what) {
     spark.sparkContext()
         .setJobGroup("rollcall " + runId, "rollcall train-predictor: " + what, true);
-  }
-
-  private Described model() {
-    ModelFiles files = ModelRegistry.process().files(request.model(), configuration);
-    try (ModelReader reader = ModelReader.open(files);
-        Model model = reader.finish()) {
-      return new Described(model.name(), model.digest(), model.config());
-    }
   }
 
   /** A document has a decode position or more, so none beyond the positions wanted are looked at. */
@@ -181,92 +164,27 @@ public final class TrainPredictorAction {
         source.path(), source.idColumn(), source.promptColumn(), List.of(), Math.max(2, limit));
   }
 
-  /** By the input and the options alone, not by the cluster, so that a training can be repeated. */
-  private int partitions(long rows, ModelConfig config) {
-    long byWork =
-        Math.min(ceil(request.positions(), POSITIONS_PER_TASK), rows / DOCUMENTS_PER_TASK);
-    long byMemory = ceil(request.positions(), mostPositions(config));
-    return (int) Math.min(rows, Math.max(FEWEST_TASKS, Math.max(byWork, byMemory)));
+  private long rows(PromptTable table) {
+    long rows = table.rowCount();
+    if (rows < 2) {
+      throw new UserException(
+          "input '" + request.input().path() + "' has " + rows
+              + " rows; training takes some documents and holds out others: give hundreds");
+    }
+    return rows;
   }
 
-  /** Positions that a task may hold. */
-  private static int mostPositions(ModelConfig config) {
-    long bytes =
-        (long) config.layers() * LayerSamples.bytes(config.hiddenSize(), config.intermediateSize());
-    return (int) Math.max(1, BYTES_PER_TASK / bytes);
-  }
-
-  private static long ceil(long a, long b) {
-    return (a + b - 1) / b;
-  }
-
-  private Gathering gathering() {
-    return new Gathering(
-        runId,
-        request.model(),
-        request.method().oracle(),
-        request.references() != null,
-        request.decoding(),
-        TemplateSource.read(request.decoding().template(), configuration),
-        new SerializableConfiguration(configuration));
-  }
-
-  private List<String[]> sample(JavaRDD<Row> documents, HoldOut holdOut) {
-    return documents
-        .mapPartitionsWithIndex(
-            new SampleTask(
-                holdOut,
-                THRESHOLD_DOCUMENTS,
-                request.references() != null,
-                request.decoding().seed()),
-            true)
-        .collect();
-  }
-
-  private static List<String[]> select(List<String[]> sample, HoldOut holdOut, boolean heldOut) {
-    return sample.stream()
-        .filter(document -> holdOut.holds(Integer.parseInt(document[0])) == heldOut)
-        .toList();
-  }
-
-  /** The oracle's own thresholds: which neurons one sequence would call. */
-  private SparsityProfile oracle(List<String[]> sample) {
-    return thresholds(
-        new Calibrator.Target(request.method().oracle(), null, new UnionStrategy.Own(), 1), sample);
-  }
-
-  private SparsityProfile thresholds(Calibrator.Target target, List<String[]> sample) {
+  private SparsityProfile thresholds(
+      TaskSetup setup, Calibrator.Target target, List<Document> sample) {
     return CalibrationJob.sample(
         context(),
-        new CalibrationJob.Work(
-            runId,
-            request.model(),
-            target,
-            request.references() != null,
-            request.decoding(),
-            TemplateSource.read(request.decoding().template(), configuration),
-            new SerializableConfiguration(configuration)),
-        sample.stream().map(d -> new Document(d[1], d[2], d[3])).toList(),
+        new CalibrationJob.Work(runId, setup, target, request.references() != null),
+        sample,
         request.sparsity(),
         request.input().path());
   }
 
-  private GatherTask gatherTask(
-      Broadcast<Gathering> gathering,
-      SparsityProfile oracle,
-      HoldOut holdOut,
-      ModelConfig config) {
-    long share = ceil(request.positions(), holdOut.partitions());
-    return new GatherTask(
-        gathering,
-        oracle.thresholds()[0],
-        holdOut,
-        (int) Math.min(share, mostPositions(config)),
-        request.continuations(),
-        request.decoding().seed());
-  }
-
-  private Counts gather(
+  private PositionCounts gather(
       JavaPairRDD<Integer, Tuple2<Integer, byte[]>> gathered, HoldOut holdOut, ModelConfig config) {
     describe("decode positions of " + request.input().path());
     int bytes = LayerSamples.bytes(config.hiddenSize(), config.intermediateSize());
@@ -283,33 +201,7 @@ public final class TrainPredictorAction {
                     .filter(chunk -> chunk._1() == 0)
                     .map(chunk -> new Tuple2<>(chunk._2()._1(), chunk._2()._2().length / bytes))
                     .collect());
-    long training = 0;
-    long heldOut = 0;
-    for (Tuple2<Integer, Integer> count : counts) {
-      if (holdOut.holds(count._1())) {
-        heldOut += count._2();
-      } else {
-        training += count._2();
-      }
-    }
-    return new Counts(training, heldOut);
-  }
-
-  private void requireEnough(Counts counts, TrainingOptions options) {
-    int enough = TrainingOptions.enough(options.rank());
-    if (counts.training() < enough || counts.heldOut() < ENOUGH_HELD_OUT) {
-      throw new UserException(
-          String.format(
-              Locale.ROOT,
-              "input '%s' has %d decode positions to train on and %d to hold out; rank %d takes at least"
-                  + " %d and %d: give more documents, --continuations, more --positions or a lower --rank",
-              request.input().path(),
-              counts.training(),
-              counts.heldOut(),
-              options.rank(),
-              enough,
-              ENOUGH_HELD_OUT));
-    }
+    return PositionCounts.of(counts, holdOut);
   }
 
   private List<TrainedLayer> train(
@@ -341,19 +233,17 @@ public final class TrainPredictorAction {
                 .toList());
   }
 
-  private SparsityProfile predicted(List<TrainedLayer> layers, List<String[]> sample) {
+  private Calibrator.Target predicting(List<TrainedLayer> layers) {
     Predictors predictors =
         new Predictors(
             files.tensorsName(),
             layers.stream().map(layer -> layer.trained().predictor()).toList());
-    return thresholds(
-        new Calibrator.Target(
-            request.method(), predictors, request.union(), request.decoding().batchSize()),
-        sample);
+    return new Calibrator.Target(
+        request.method(), predictors, request.union(), request.decoding().batchSize());
   }
 
   private static SparsityProfile.Training account(
-      TrainingOptions options, Counts counts, List<TrainedLayer> layers) {
+      TrainingOptions options, PositionCounts counts, List<TrainedLayer> layers) {
     return new SparsityProfile.Training(
         options.rank(),
         counts.training(),
@@ -370,24 +260,10 @@ public final class TrainPredictorAction {
         .toArray();
   }
 
-  private interface Job<T> {
-    T run();
-  }
-
   /** Runs a job under its progress line. */
-  private <T> T shown(ProgressPrinter.Line line, Job<T> job) {
-    ProgressPrinter printer =
-        progress == null
-            ? null
-            : new ProgressPrinter(runId, line, progress, terminal, Duration.ofSeconds(10));
-    try {
-      return job.run();
-    } catch (RuntimeException e) {
-      throw Failures.explain(e);
-    } finally {
-      if (printer != null) {
-        printer.close();
-      }
+  private <T> T shown(Progress.Line line, Supplier<T> job) {
+    try (var shown = progress.show(runId, line)) {
+      return Failures.explained(job);
     }
   }
 }

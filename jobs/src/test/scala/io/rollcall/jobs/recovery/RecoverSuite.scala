@@ -18,12 +18,9 @@ import io.rollcall.kernels.WeightType
 
 class RecoverSuite extends SparkSuite {
   private lazy val digest: String = {
-    val reader = ModelReader.open(ModelFiles.locate("builtin:summarizer-20m"))
-    try {
-      val model = reader.finish()
-      try model.digest
-      finally model.close()
-    } finally reader.close()
+    val model = ModelReader.described(ModelFiles.locate("builtin:summarizer-20m"))
+    try model.digest
+    finally model.close()
   }
 
   /** Thresholds that drop most rows. */
