@@ -23,6 +23,10 @@ public record DocumentScore(
     boolean same)
     implements Serializable {
 
+  PositionSums sums() {
+    return new PositionSums(tokens, loss, hits, divergence);
+  }
+
   /** The same positions with an answer. */
   DocumentScore answered(double rougeL, boolean same) {
     return new DocumentScore(document, tokens, loss, hits, divergence, rougeL, same);

@@ -23,6 +23,11 @@ public record PlanScores(
     PhaseTimes times)
     implements Serializable {
 
+  /** Sums over the positions of all documents. */
+  public PositionSums total() {
+    return documents.stream().map(DocumentScore::sums).reduce(PositionSums.NONE, PositionSums::plus);
+  }
+
   public PlanScores plus(PlanScores other) {
     List<DocumentScore> all = new ArrayList<>(documents);
     all.addAll(other.documents);

@@ -48,11 +48,9 @@ public final class Recovery {
    * @throws UserException when there is no decode position to fit to
    */
   public Corrections fit(Gathering gathering, String file, String corpus, long documents) {
-    short[][] zero = new short[1][model.hiddenSize()];
     List<Correction> layers =
         new ArrayList<>(
-            Collections.nCopies(
-                model.layers(), new Correction(0, zero, new short[0], new short[0])));
+            Collections.nCopies(model.layers(), Correction.none(model.hiddenSize())));
     int[] rank = new int[model.layers()];
     double[] remaining = new double[model.layers()];
     long positions = 0;
@@ -76,7 +74,7 @@ public final class Recovery {
     return new Corrections(
         file,
         new Corrections.Fitting(
-            corpus, documents, positions, heldOut, options.batchSize(), rank, remaining),
+            corpus, documents, positions, heldOut, options.batchSize(), rank, remaining, null),
         layers);
   }
 

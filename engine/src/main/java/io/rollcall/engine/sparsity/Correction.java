@@ -15,6 +15,17 @@ import java.io.Serializable;
 public record Correction(int rank, short[][] bias, short[] down, short[] up)
     implements Serializable {
 
+  /** None at all: c is zero. */
+  public static Correction none(int hidden) {
+    return new Correction(0, new short[1][hidden], new short[0], new short[0]);
+  }
+
+  /** The same with one bucket's c for all. */
+  Correction only(int bucket) {
+    return new Correction(
+        rank, new short[][] {bias[Math.min(bucket, bias.length - 1)]}, down, up);
+  }
+
   public int hidden() {
     return bias[0].length;
   }

@@ -10,6 +10,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
 
 /**
  * The corrections of all layers, and the safetensors file beside a profile that holds them as {@code
@@ -32,6 +34,7 @@ public record Corrections(String file, Fitting fitting, @JsonIgnore List<Correct
    * @param batchSize that they are for
    * @param rank [layer]
    * @param remaining [layer] fraction of the squared error of held-out positions that is left
+   * @param check what they do to held-out documents; null where unknown
    */
   public record Fitting(
       String corpus,
@@ -40,11 +43,63 @@ public record Corrections(String file, Fitting fitting, @JsonIgnore List<Correct
       long heldOut,
       int batchSize,
       int[] rank,
-      double[] remaining)
+      double[] remaining,
+      Check check)
+      implements Serializable {}
+
+  /**
+   * Perplexities of documents that the corrections were not fitted to, in batches of the size that they
+   * are for.
+   *
+   * @param sparse without the corrections
+   * @param corrected with them
+   */
+  public record Check(int documents, double dense, double sparse, double corrected)
       implements Serializable {}
 
   public Corrections {
     layers = List.copyOf(layers);
+  }
+
+  /** The same in another file. */
+  public Corrections in(String other) {
+    return new Corrections(other, fitting, layers);
+  }
+
+  /** The same with what they do to held-out documents. */
+  public Corrections with(Check check) {
+    return new Corrections(
+        file,
+        new Fitting(
+            fitting.corpus,
+            fitting.documents,
+            fitting.positions,
+            fitting.heldOut,
+            fitting.batchSize,
+            fitting.rank,
+            fitting.remaining,
+            check),
+        layers);
+  }
+
+  /** The same for some layers, and none for the others. */
+  public Corrections of(IntPredicate corrected) {
+    return new Corrections(
+        file,
+        fitting,
+        IntStream.range(0, layers.size())
+            .mapToObj(
+                layer ->
+                    corrected.test(layer)
+                        ? layers.get(layer)
+                        : Correction.none(layers.get(layer).hidden()))
+            .toList());
+  }
+
+  /** The same with one batch bucket's biases for all. */
+  public Corrections only(int bucket) {
+    return new Corrections(
+        file, fitting, layers.stream().map(layer -> layer.only(bucket)).toList());
   }
 
   /** The largest of the layers'. */

@@ -109,7 +109,7 @@ class SparsitySuite extends AnyFunSuite {
 
   test("a profile with predictors and corrections survives its two files") {
     val config = io.rollcall.engine.RandomModels.model(1).config
-    val fitting = new Corrections.Fitting("docs", 9, 80, 11, 4, Array(0, 4, 4), Array(0.9, 0.8, 0.7))
+    val fitting = new Corrections.Fitting("docs", 9, 80, 11, 4, Array(0, 4, 4), Array(0.9, 0.8, 0.7), null)
     val random = io.rollcall.engine.RandomModels.corrections(config, seed = 2, rank = 4, buckets = 3)
     val written = new SparsityProfile(
       "abc", Method.D_COUNTDOWN, new UnionStrategy.Shared, Array(0.7), Array(Array(-1f, 2f, 0f)), null,

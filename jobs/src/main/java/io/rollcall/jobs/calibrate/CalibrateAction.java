@@ -8,15 +8,18 @@ import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.evaluate.EvaluationTask;
+import io.rollcall.jobs.generate.AnswerTask;
 import io.rollcall.jobs.generate.CalibrationJob;
 import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.DocumentRows;
+import io.rollcall.jobs.input.HeldOut;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
@@ -92,29 +95,44 @@ public final class CalibrateAction {
 
   private SparsityProfile calibrate(Model model) {
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
-    Calibrator.Target target = target(model);
+    SparsityProfile given =
+        request.profile() == null
+            ? null
+            : ProfileFiles.read(request.profile(), model, configuration);
+    Calibrator.Target target = target(given);
+    Corrections corrections = corrections(given, target);
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
     long rows = table.requireRows();
     if (request.maxLoss() != null) {
-      return search(setup, target, model, table, rows);
+      return search(setup, target, corrections, model, table, rows);
     }
     CalibrationJob.Sketched sketched = sketch(setup, target, table, rows);
     requireEnough(sketched, table);
     return Calibrator.profile(
-        sketched.modelDigest(),
-        target,
-        new double[] {request.sparsity()},
-        sketched.scores(),
-        request.input().path(),
-        sketched.documents());
+            sketched.modelDigest(),
+            target,
+            new double[] {request.sparsity()},
+            sketched.scores(),
+            request.input().path(),
+            sketched.documents())
+        .with(corrections);
   }
 
   private SparsityProfile search(
-      TaskSetup setup, Calibrator.Target target, Model model, PromptTable table, long rows) {
+      TaskSetup setup,
+      Calibrator.Target target,
+      Corrections corrections,
+      Model model,
+      PromptTable table,
+      long rows) {
     SearchCorpus corpus = SearchCorpus.of(table, request);
     progress.say("sketching scores");
     CalibrationJob.Sketched sketched =
-        sketch(setup, target, corpus.others(spark, table), rows - corpus.heldOut().size());
+        sketch(
+            setup,
+            target,
+            HeldOut.without(corpus.heldOut(), spark, table),
+            rows - corpus.heldOut().size());
     requireEnough(sketched, table);
     if (request.references() == null) {
       progress.say("answering the documents, dense");
@@ -124,8 +142,16 @@ public final class CalibrateAction {
                   AnswerTask.run(context(), setup, documents, partitions(documents.size())));
     }
     return new ProfileSearch(
-            target, sketched, corpus, cost(model), request.decoding(), measuring(setup), progress)
-        .search(request.maxLoss(), request.uniform(), request.input().path());
+            target,
+            corrections,
+            sketched,
+            corpus,
+            cost(model),
+            request.decoding(),
+            measuring(setup),
+            progress)
+        .search(
+            request.maxLoss(), request.uniform(), request.largestOnly(), request.input().path());
   }
 
   private ProfileSearch.Measuring measuring(TaskSetup setup) {
@@ -143,15 +169,18 @@ public final class CalibrateAction {
     return JavaSparkContext.fromSparkContext(spark.sparkContext());
   }
 
-  /** What the options and the profile that they name ask for. */
-  private Calibrator.Target target(Model model) {
+  /**
+   * What the options and the profile that they name ask for.
+   *
+   * @param given the profile; null for none
+   */
+  private Calibrator.Target target(SparsityProfile given) {
     int batchSize = request.decoding().batchSize();
     UnionStrategy shared = new UnionStrategy.Shared();
-    if (request.profile() == null) {
+    if (given == null) {
       UnionStrategy union = request.union() == null ? shared : request.union();
       return new Calibrator.Target(request.method(), null, union, batchSize);
     }
-    SparsityProfile given = ProfileFiles.read(request.profile(), model, configuration);
     Method method = request.method() == null ? given.method() : request.method();
     if (method.needsPredictor() && given.method() != method) {
       throw new UserException(
@@ -165,6 +194,16 @@ public final class CalibrateAction {
             : null,
         request.union() == null ? given.union() : request.union(),
         batchSize);
+  }
+
+  /** Those of the profile given, where they are for the same calls; null for none. */
+  private Corrections corrections(SparsityProfile given, Calibrator.Target target) {
+    return given == null
+            || given.corrections() == null
+            || given.method() != target.method()
+            || !given.union().equals(target.union())
+        ? null
+        : given.corrections().in(files.tensorsName());
   }
 
   private FeedForwardCost cost(Model model) {

@@ -13,11 +13,14 @@ import io.rollcall.jobs.runtime.ModelSource;
  * @param references column of what the prompts should be answered with; null to follow the model's own
  *     answers
  * @param method null for the profile's
- * @param profile whose predictors are calibrated anew; null for a method without
+ * @param profile whose predictors and corrections are kept, and thresholds found anew; null for a
+ *     method without
  * @param union null for the profile's, else shared
  * @param sparsity fraction of neurons to drop in all layers and buckets; null to search
  * @param maxLoss rise of perplexity that the search may cost, 0.01 for 1 %; null without a search
  * @param uniform whether the search gives all layers of a bucket the same sparsity
+ * @param largestOnly whether the search is made for batches of the whole batch size alone; smaller
+ *     ones, which a run has at its ends, get the sparsities found
  * @param decoding greedy; its batch size says which buckets get thresholds, its seed what is random
  * @param output file of the profile
  */
@@ -31,6 +34,7 @@ public record CalibrateRequest(
     Double sparsity,
     Double maxLoss,
     boolean uniform,
+    boolean largestOnly,
     Decoding decoding,
     String output) {
 
@@ -65,6 +69,10 @@ public record CalibrateRequest(
     }
     if (uniform && maxLoss == null) {
       throw new UsageException("--uniform is of a search; give --max-loss, or leave it out");
+    }
+    if (largestOnly && maxLoss == null) {
+      throw new UsageException(
+          "--largest-only is of a search; give --max-loss, or leave it out");
     }
   }
 }

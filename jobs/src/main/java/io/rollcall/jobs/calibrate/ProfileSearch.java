@@ -7,11 +7,12 @@ import io.rollcall.engine.calibration.ScoreDistributions;
 import io.rollcall.engine.calibration.SparsitySearch;
 import io.rollcall.engine.calibration.SparsitySearch.Documents;
 import io.rollcall.engine.calibration.SparsitySearch.Point;
-import io.rollcall.engine.evaluation.DocumentScore;
 import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.evaluation.PlanScores;
+import io.rollcall.engine.evaluation.PositionSums;
 import io.rollcall.engine.evaluation.StepSums;
 import io.rollcall.engine.sparsity.BatchBuckets;
+import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
@@ -39,6 +40,7 @@ final class ProfileSearch {
   private static final int ALONE_TOGETHER = 16;
 
   private final Calibrator.Target target;
+  private final Corrections corrections;
   private final CalibrationJob.Sketched sketched;
   private final SearchCorpus corpus;
   private final FeedForwardCost cost;
@@ -55,8 +57,10 @@ final class ProfileSearch {
         int partitions);
   }
 
+  /** @param corrections that the profiles run with; null for none */
   ProfileSearch(
       Calibrator.Target target,
+      Corrections corrections,
       CalibrationJob.Sketched sketched,
       SearchCorpus corpus,
       FeedForwardCost cost,
@@ -64,6 +68,7 @@ final class ProfileSearch {
       Measuring measuring,
       Progress progress) {
     this.target = target;
+    this.corrections = corrections;
     this.sketched = sketched;
     this.corpus = corpus;
     this.cost = cost;
@@ -75,16 +80,19 @@ final class ProfileSearch {
   /**
    * @param maxLoss rise of perplexity allowed in each bucket
    * @param uniform whether all layers of a bucket get the same sparsity
+   * @param largestOnly whether only the largest bucket is searched for, and its sparsities given to the
+   *     others: a union of the same density costs a smaller batch less
    * @param name what to call the documents in the profile
    * @throws UserException when no thresholds keep within it, or no step was full
    */
-  SparsityProfile search(double maxLoss, boolean uniform, String name) {
+  SparsityProfile search(
+      double maxLoss, boolean uniform, boolean largestOnly, String name) {
     ScoreDistributions scores = sketched.scores();
     int buckets = scores.buckets();
     float[][] thresholds = new float[buckets][];
-    double[] sparsity = new double[buckets];
+    double[][] chosen = new double[buckets][];
     List<SparsityProfile.BucketSearch> found = new ArrayList<>();
-    for (int k = 0; k < buckets; k++) {
+    for (int k = largestOnly ? buckets - 1 : 0; k < buckets; k++) {
       int bucket = k;
       int batch = batch(bucket);
       SparsitySearch.Result result =
@@ -94,21 +102,35 @@ final class ProfileSearch {
                   (plans, documents) -> measure(bucket, plans, documents))
               .search();
       found.add(account(batch, result));
-      double[] chosen =
-          (uniform ? result.uniform() : result.allocated()).heldOut().sparsity();
-      thresholds[bucket] = thresholds(bucket, chosen);
-      sparsity[bucket] = Arrays.stream(chosen).average().orElseThrow();
+      chosen[bucket] = (uniform ? result.uniform() : result.allocated()).heldOut().sparsity();
+    }
+    for (int k = 0; k < buckets; k++) {
+      chosen[k] = chosen[k] == null ? chosen[buckets - 1] : chosen[k];
+      thresholds[k] = thresholds(k, chosen[k]);
     }
     return Calibrator.profile(
-        sketched.modelDigest(),
-        target,
-        sparsity,
-        thresholds,
-        scores,
-        name,
-        sketched.documents(),
-        new SparsityProfile.Search(
-            maxLoss, corpus.searched().size(), corpus.heldOut().size(), found));
+            sketched.modelDigest(),
+            target,
+            Arrays.stream(chosen).mapToDouble(s -> Arrays.stream(s).average().orElseThrow()).toArray(),
+            thresholds,
+            scores,
+            name,
+            sketched.documents(),
+            new SparsityProfile.Search(
+                maxLoss, corpus.searched().size(), corpus.heldOut().size(), found))
+        .with(corrected(chosen));
+  }
+
+  /** The corrections of layers that drop something in some bucket; others have nothing to correct. */
+  private Corrections corrected(double[][] sparsity) {
+    return corrections == null
+        ? null
+        : corrections.of(layer -> Arrays.stream(sparsity).anyMatch(bucket -> bucket[layer] > 0));
+  }
+
+  /** The same of a bucket's plan, which may run in steps of another batch size. */
+  private Corrections corrected(int bucket, double[] plan) {
+    return corrections == null ? null : corrections.of(layer -> plan[layer] > 0).only(bucket);
   }
 
   /** Under own the batch is of no matter to the loss, but it is to the bytes: the one asked for. */
@@ -169,7 +191,8 @@ final class ProfileSearch {
                         plan,
                         new float[][] {thresholds(bucket, plan)},
                         null,
-                        target.predictors()))
+                        target.predictors(),
+                        corrected(bucket, plan)))
             .toList();
     Decoding inBatches =
         new Decoding(
@@ -183,8 +206,8 @@ final class ProfileSearch {
     Evaluation evaluation =
         measuring.measure(
             profiles, inBatches, on, inBatches.tasks(on.size(), BATCHES_PER_TASK, MOST_TASKS));
-    Sums dense = sums(evaluation.plans().get(0), slots, alone);
-    if (dense.tokens == 0) {
+    PositionSums dense = evaluation.plans().get(0).total();
+    if (dense.tokens() == 0) {
       throw new UserException(
           String.format(
               "no step had %d documents in flight: %d were measured and left out were %s; give more"
@@ -193,8 +216,17 @@ final class ProfileSearch {
     }
     return IntStream.range(0, plans.size())
         .mapToObj(
-            i ->
-                sums(evaluation.plans().get(i + 1), slots, alone).point(plans.get(i), dense))
+            i -> {
+              PlanScores scores = evaluation.plans().get(i + 1);
+              StepSums steps = scores.steps().getOrDefault(slots, StepSums.NONE);
+              return point(
+                  plans.get(i),
+                  scores.total(),
+                  dense,
+                  alone
+                      ? bytesAlone(steps.ownDensity(), profiles.get(i).corrections())
+                      : (double) steps.bytesRead() / steps.bytesDense());
+            })
         .toList();
   }
 
@@ -212,29 +244,23 @@ final class ProfileSearch {
     };
   }
 
-  private Sums sums(PlanScores plan, int slots, boolean alone) {
-    StepSums steps = plan.steps().getOrDefault(slots, StepSums.NONE);
-    return new Sums(
-        plan.documents().stream().mapToLong(DocumentScore::tokens).sum(),
-        plan.documents().stream().mapToDouble(DocumentScore::loss).sum(),
-        plan.documents().stream().mapToDouble(DocumentScore::divergence).sum(),
-        alone
-            ? bytesAlone(steps.ownDensity())
-            : (double) steps.bytesRead() / steps.bytesDense());
-  }
-
   /** To dense, of a sequence that loads what it calls itself. */
-  private double bytesAlone(double density) {
+  private double bytesAlone(double density, Corrections corrections) {
     int rows = (int) Math.round(density * cost.intermediate());
     int rank = target.predictors() == null ? 0 : target.predictors().rank();
-    return (double) cost.read(target.method(), rows, rank) / cost.dense();
+    double corrected =
+        corrections == null
+            ? 0
+            : corrections.layers().stream().mapToLong(cost::read).average().orElse(0);
+    return (cost.read(target.method(), rows, rank) + corrected) / cost.dense();
   }
 
-  /** Of the positions in full steps. */
-  private record Sums(long tokens, double loss, double divergence, double bytes) {
-    Point point(double[] sparsity, Sums dense) {
-      return new Point(
-          sparsity, Math.expm1((loss - dense.loss) / tokens), divergence / tokens, bytes);
-    }
+  private static Point point(
+      double[] sparsity, PositionSums sums, PositionSums dense, double bytes) {
+    return new Point(
+        sparsity,
+        sums.perplexity() / dense.perplexity() - 1,
+        sums.divergence() / sums.tokens(),
+        bytes);
   }
 }

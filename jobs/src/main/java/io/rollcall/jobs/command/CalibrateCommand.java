@@ -31,6 +31,9 @@ import picocli.CommandLine.Option;
       "--max-loss holds out a quarter of the documents, measures for each batch bucket what each layer"
           + " alone costs and saves, gives the layers the sparsities that save most for it, and checks the"
           + " whole on the documents held out. It takes 64 documents or 8 batches, whichever is more.",
+      "A profile with corrections is searched with them in place, so that what recover gave back becomes"
+          + " fewer bytes: calibrate --max-loss, recover, calibrate --profile --max-loss, and recover"
+          + " once more for the thresholds found, all with the same documents.",
       "",
       "Example: rollcall calibrate --input docs.parquet --prompt-column text --references-column summary"
           + " --method m-countdown --sparsity 0.5 --output profile.json"
@@ -57,7 +60,8 @@ final class CalibrateCommand implements Callable<Integer> {
   @Option(
       names = "--profile",
       paramLabel = "FILE",
-      description = "a profile whose predictors get thresholds anew")
+      description = "a profile that gets thresholds anew; its predictors are kept, and with its method and"
+          + " union its corrections too")
   private String profile;
 
   @Option(
@@ -87,6 +91,12 @@ final class CalibrateCommand implements Callable<Integer> {
       description = "with --max-loss: all layers of a bucket get the same sparsity, to compare with")
   private boolean uniform;
 
+  @Option(
+      names = "--largest-only",
+      description = "with --max-loss: search for batches of --batch-size alone. Smaller ones, which a run"
+          + " has at its ends, get the same sparsities, which cost them less")
+  private boolean largestOnly;
+
   @Mixin private AnswerOptions answers;
 
   @Option(
@@ -108,6 +118,7 @@ final class CalibrateCommand implements Callable<Integer> {
             sparsity,
             maxLoss,
             uniform,
+            largestOnly,
             answers.greedy(seed),
             output);
     try (SparkSession spark = Sessions.open("calibrate")) {

@@ -24,8 +24,10 @@ import picocli.CommandLine.Option;
       "",
       "Corrections are fitted at decode positions of the references, else of the model's own greedy"
           + " answers, in batches of --batch-size under the profile's union: they are for runs of"
-          + " that batch size. An eighth of the documents is held out and decides how much of each"
-          + " map is kept. A few hundred documents do; --limit takes a sample of a large table.",
+          + " that batch size. A quarter of the documents is held out, the same as by calibrate"
+          + " --max-loss with this input: corrections that raise their perplexity are not written. An"
+          + " eighth of the others decides how much of each map is kept. A few hundred documents do;"
+          + " --limit takes a sample of a large table.",
       "",
       "Example: rollcall recover --profile profile.json --input docs.parquet --references-column"
           + " summary --batch-size 8 --output recovered.json"
@@ -125,7 +127,19 @@ final class RecoverCommand implements Callable<Integer> {
           fitting.rank()[layer],
           String.format(Locale.ROOT, "%.0f %%", 100 * fitting.remaining()[layer]));
     }
-    return text.append(table)
+    text.append(table);
+    Corrections.Check check = fitting.check();
+    if (check != null) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "Perplexity of %,d held-out documents: dense %.2f, sparse %.2f, corrected %.2f%n",
+              check.documents(),
+              check.dense(),
+              check.sparse(),
+              check.corrected()));
+    }
+    return text
         .append("Profile: ")
         .append(result.output())
         .append("; tensors: ")

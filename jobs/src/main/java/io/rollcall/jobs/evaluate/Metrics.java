@@ -117,7 +117,7 @@ public record Metrics(
   }
 
   /** Statistics of documents, each as often as it was drawn. */
-  private record Sample(List<DocumentScore> scores, List<DocumentScore> dense) {
+  record Sample(List<DocumentScore> scores, List<DocumentScore> dense) {
 
     double perplexity(int[] times) {
       return Math.exp(perToken(scores, DocumentScore::loss, times));

@@ -1,7 +1,11 @@
 package io.rollcall.jobs.recovery;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.evaluation.Evaluation;
+import io.rollcall.engine.evaluation.PlanScores;
+import io.rollcall.engine.evaluation.PositionSums;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.recovery.CorrectionStatistics;
@@ -11,8 +15,11 @@ import io.rollcall.engine.recovery.RecoveryOptions;
 import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.jobs.evaluate.EvaluationTask;
+import io.rollcall.jobs.generate.AnswerTask;
 import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskSetup;
+import io.rollcall.jobs.input.HeldOut;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
@@ -30,13 +37,16 @@ import org.apache.spark.storage.StorageLevel;
 /**
  * Fits corrections to a profile: the executors decode documents dense and sparse side by side and sum up
  * inputs and errors of the layers, the driver solves for each layer's correction, and the next pass runs
- * with it. Writes a profile with corrections, and its tensors beside it.
+ * with it. Writes a profile with corrections, and its tensors beside it, if documents that are held out
+ * lose less with them.
  */
 public final class RecoverAction {
   /** Below, too many steps of a task are those at its end, with few documents in flight. */
   private static final int BATCHES_PER_TASK = 8;
 
   private static final int MOST_TASKS = 256;
+  /** As {@link #BATCHES_PER_TASK}, of held-out documents: they are fewer. */
+  private static final int CHECKED_BATCHES = 4;
 
   private final SparkSession spark;
   private final RecoverRequest request;
@@ -61,7 +71,8 @@ public final class RecoverAction {
   /**
    * Runs it.
    *
-   * @throws UserException for an input, model, profile, rank or output that cannot be used
+   * @throws UserException for an input, model, profile, rank or output that cannot be used, or
+   *     corrections that do harm
    */
   public RecoverResult execute() {
     long started = System.nanoTime();
@@ -109,10 +120,13 @@ public final class RecoverAction {
       SparsityProfile profile, Recovery recovery, RecoveryOptions options) {
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
     long rows = table.requireRows();
-    Broadcast<TaskSetup> setup =
-        context().broadcast(TaskSetup.of(request.model(), request.decoding(), configuration));
+    TaskSetup tasks = TaskSetup.of(request.model(), request.decoding(), configuration);
+    List<Document> heldOut = heldOut(table);
+    Broadcast<TaskSetup> setup = context().broadcast(tasks);
     JavaRDD<String[]> documents =
-        table.prompts(request.decoding().tasks(rows, BATCHES_PER_TASK, MOST_TASKS)).javaRDD()
+        HeldOut.without(heldOut, spark, table)
+            .prompts(request.decoding().tasks(rows, BATCHES_PER_TASK, MOST_TASKS))
+            .javaRDD()
             .mapPartitions(new AnswersTask(setup, request.references() != null))
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
@@ -124,15 +138,77 @@ public final class RecoverAction {
               request.input().path(),
               answered);
       Predictors predictors = profile.predictors();
-      return predictors == null
-          ? profile.with(corrections)
-          : profile
-              .with(new Predictors(files.tensorsName(), predictors.layers()))
+      SparsityProfile plain = profile.with((Corrections) null);
+      SparsityProfile recovered =
+          (predictors == null
+                  ? plain
+                  : plain.with(new Predictors(files.tensorsName(), predictors.layers())))
               .with(corrections);
+      Corrections.Check check = check(tasks, plain, recovered, heldOut);
+      return check == null ? recovered : recovered.with(corrections.with(check));
     } finally {
       documents.unpersist(false);
       setup.destroy();
     }
+  }
+
+  /** Documents that are not fitted to; none of a small input. */
+  private List<Document> heldOut(PromptTable table) {
+    int batch = request.decoding().batchSize();
+    List<Document> documents = table.referenced(HeldOut.known(batch));
+    return documents.subList(0, HeldOut.count(documents.size(), batch));
+  }
+
+  /**
+   * What the corrections do to held-out documents; null where these have no step with a full batch.
+   *
+   * @throws UserException when they do harm
+   */
+  private Corrections.Check check(
+      TaskSetup setup, SparsityProfile plain, SparsityProfile recovered, List<Document> heldOut) {
+    if (heldOut.isEmpty()) {
+      return null;
+    }
+    describe("check on held-out documents");
+    int partitions = request.decoding().tasks(heldOut.size(), CHECKED_BATCHES, MOST_TASKS);
+    List<Document> documents =
+        request.references() == null
+            ? AnswerTask.run(context(), setup, heldOut, partitions)
+            : heldOut;
+    Evaluation evaluation =
+        EvaluationTask.run(
+                context(),
+                new EvaluationTask.Work(runId, setup, List.of(plain, recovered), false),
+                documents,
+                partitions)
+            .stream()
+            .map(EvaluationTask.Outcome::evaluation)
+            .reduce(Evaluation::plus)
+            .orElseThrow();
+    List<PositionSums> sums = evaluation.plans().stream().map(PlanScores::total).toList();
+    if (sums.get(0).tokens() == 0) {
+      return null;
+    }
+    Corrections.Check check =
+        new Corrections.Check(
+            evaluation.documents(),
+            sums.get(0).perplexity(),
+            sums.get(1).perplexity(),
+            sums.get(2).perplexity());
+    if (check.corrected() > check.sparse()) {
+      throw new UserException(
+          String.format(
+              Locale.ROOT,
+              "corrections of rank %d do harm: perplexity of %d held-out documents is %.2f with them and"
+                  + " %.2f without (dense %.2f); nothing is written. Give a larger --rank, more"
+                  + " documents or a profile that drops less",
+              recovered.corrections().rank(),
+              check.documents(),
+              check.corrected(),
+              check.sparse(),
+              check.dense()));
+    }
+    return check;
   }
 
   private long answered(JavaRDD<String[]> documents, PromptTable table, long rows) {

@@ -23,11 +23,12 @@ class CalibrateSuite extends SparkSuite {
       sparsity: java.lang.Double = 0.5,
       maxLoss: java.lang.Double = null,
       uniform: Boolean = false,
+      largestOnly: Boolean = false,
       batchSize: Int = 4,
       newTokens: Int = 8): CalibrateRequest =
     new CalibrateRequest(
       PromptSource.of(input), references, Requests.builtin, method, profile, union, sparsity, maxLoss,
-      uniform, Decoding.greedy(batchSize, newTokens), output)
+      uniform, largestOnly, Decoding.greedy(batchSize, newTokens), output)
 
   private def calibrate(request: CalibrateRequest): SparsityProfile =
     new CalibrateAction(spark, request).execute().profile

@@ -1,10 +1,6 @@
-package io.rollcall.jobs.calibrate;
+package io.rollcall.jobs.generate;
 
 import io.rollcall.engine.calibration.DecodePositions.Document;
-import io.rollcall.jobs.generate.DenseAnswers;
-import io.rollcall.jobs.generate.Failures;
-import io.rollcall.jobs.generate.TaskFaults;
-import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.DocumentRows;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -16,7 +12,7 @@ import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.broadcast.Broadcast;
 
 /** Lets the model answer documents itself, dense; as {@link DocumentRows#text}. */
-final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> {
+public final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> {
   private final Broadcast<TaskSetup> broadcast;
 
   private AnswerTask(Broadcast<TaskSetup> broadcast) {
@@ -24,7 +20,7 @@ final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> 
   }
 
   /** Documents with the model's answers for references; those that get none are left out. */
-  static List<Document> run(
+  public static List<Document> run(
       JavaSparkContext context,
       TaskSetup setup,
       List<Document> documents,
