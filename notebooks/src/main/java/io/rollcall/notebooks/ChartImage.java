@@ -5,6 +5,7 @@ import io.rollcall.jobs.analysis.Numbers;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
+import java.awt.font.FontRenderContext;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
@@ -31,6 +32,11 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
 final class ChartImage {
   private static final int WIDTH = 860;
   private static final int HEIGHT = 400;
+  /** Of a legend's entry beside its name, and of the lines of a column of them. */
+  private static final int LEGEND_MARK = 56;
+
+  private static final int LEGEND_LINE = 22;
+  private static final Font TEXT = new Font(Font.SANS_SERIF, Font.PLAIN, 12);
   private static final Color INK = new Color(0x16191d);
   private static final Color QUIET = new Color(0x555c66);
   private static final Color LINE = new Color(0xd9dde3);
@@ -66,12 +72,12 @@ final class ChartImage {
     CategoryChart image =
         new CategoryChartBuilder()
             .width(WIDTH)
-            .height(HEIGHT)
+            .height(height(chart))
             .title(chart.title())
             .xAxisTitle(chart.x().title())
             .yAxisTitle(chart.y().title())
             .build();
-    style(image.getStyler());
+    style(image.getStyler(), chart);
     image.getStyler().setAvailableSpaceFill(0.6);
     // series stand beside each other unless one alone has width
     long wide =
@@ -120,12 +126,12 @@ final class ChartImage {
     XYChart image =
         new XYChartBuilder()
             .width(WIDTH)
-            .height(HEIGHT)
+            .height(height(chart))
             .title(chart.title())
             .xAxisTitle(chart.x().title())
             .yAxisTitle(chart.y().title())
             .build();
-    style(image.getStyler());
+    style(image.getStyler(), chart);
     image.getStyler().setyAxisTickLabelsFormattingFunction(format(chart.y().unit()));
     image.getStyler().setxAxisTickLabelsFormattingFunction(format(chart.x().unit()));
     int next = 0;
@@ -134,20 +140,21 @@ final class ChartImage {
       Color colour = series.reference() ? INK : COLOURS[next % COLOURS.length];
       drawn.setLineColor(colour);
       drawn.setLineStyle(series.reference() ? DASHED : SOLID);
-      drawn.setMarker(series.reference() ? SeriesMarkers.NONE : MARKERS[next % MARKERS.length]);
+      // past the last colour, other markers tell series apart
+      Marker marker = MARKERS[(next + next / COLOURS.length) % MARKERS.length];
+      drawn.setMarker(series.reference() ? SeriesMarkers.NONE : marker);
       drawn.setMarkerColor(colour);
       next += series.reference() ? 0 : 1;
     }
     return image;
   }
 
-  private static void style(AxesChartStyler styler) {
-    Font text = new Font(Font.SANS_SERIF, Font.PLAIN, 12);
-    styler.setBaseFont(text);
-    styler.setChartTitleFont(text.deriveFont(Font.BOLD, 13f));
-    styler.setAxisTitleFont(text);
-    styler.setAxisTickLabelsFont(text);
-    styler.setLegendFont(text);
+  private static void style(AxesChartStyler styler, Chart chart) {
+    styler.setBaseFont(TEXT);
+    styler.setChartTitleFont(TEXT.deriveFont(Font.BOLD, 13f));
+    styler.setAxisTitleFont(TEXT);
+    styler.setAxisTickLabelsFont(TEXT);
+    styler.setLegendFont(TEXT);
     styler.setChartBackgroundColor(Color.WHITE);
     styler.setPlotBackgroundColor(Color.WHITE);
     styler.setPlotBorderVisible(false);
@@ -158,10 +165,27 @@ final class ChartImage {
     styler.setAxisTickLabelsColor(QUIET);
     styler.setChartFontColor(INK);
     styler.setChartTitleBoxVisible(false);
-    styler.setLegendPosition(LegendPosition.OutsideS);
-    styler.setLegendLayout(LegendLayout.Horizontal);
+    boolean row = legendFitsARow(chart);
+    styler.setLegendPosition(row ? LegendPosition.OutsideS : LegendPosition.OutsideE);
+    styler.setLegendLayout(row ? LegendLayout.Horizontal : LegendLayout.Vertical);
     styler.setLegendBorderColor(Color.WHITE);
     styler.setMarkerSize(8);
+  }
+
+  /** A row of entries is not wrapped: one that is too long stands as a column beside the plot. */
+  private static boolean legendFitsARow(Chart chart) {
+    FontRenderContext plain = new FontRenderContext(null, true, true);
+    double width =
+        chart.series().stream()
+            .mapToDouble(s -> LEGEND_MARK + TEXT.getStringBounds(s.name(), plain).getWidth())
+            .sum();
+    return width < WIDTH;
+  }
+
+  private static int height(Chart chart) {
+    return legendFitsARow(chart)
+        ? HEIGHT
+        : Math.max(HEIGHT, LEGEND_LINE * (chart.series().size() + 2));
   }
 
   private static Function<Double, String> format(Chart.Unit unit) {

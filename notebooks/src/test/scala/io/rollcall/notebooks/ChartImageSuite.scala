@@ -44,4 +44,13 @@ class ChartImageSuite extends AnyFunSuite {
       new Series("b", false, Array(0.6), Array(0.05), null))
     assert(count(points, 0x0072b2) > 50 && count(points, 0xc35a00) > 20)
   }
+
+  test("a legend of many or long names is not cut off") {
+    val names = Seq.tabulate(12)(i => s"m-countdown shared, batch $i, recovered")
+    val image = draw(
+      Kind.POINTS, Seq(), names.map(new Series(_, false, Array(0.5, 0.7), Array(0.1, 0.02), null)): _*)
+    def white(x: Int, y: Int) = (image.getRGB(x, y) & 0xffffff) == 0xffffff
+    for (y <- 0 until image.getHeight) assert(white(image.getWidth - 1, y), y)
+    for (x <- 0 until image.getWidth) assert(white(x, image.getHeight - 1), x)
+  }
 }

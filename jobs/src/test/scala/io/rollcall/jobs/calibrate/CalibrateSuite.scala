@@ -11,6 +11,7 @@ import io.rollcall.jobs.{SparkSuite, UsageException}
 import io.rollcall.jobs.command.RollcallCommand
 import io.rollcall.jobs.generate.{Decoding, GenerateAction, Requests, SparsityRequest}
 import io.rollcall.jobs.input.PromptSource
+import io.rollcall.jobs.recovery.{RecoverAction, RecoverRequest}
 
 class CalibrateSuite extends SparkSuite {
   private def request(
@@ -92,6 +93,7 @@ class CalibrateSuite extends SparkSuite {
     assert(usage(request(input, output, method = Method.DENSE)).contains("no thresholds"))
     assert(usage(request(input, output, method = null)).contains("--method"))
     assert(usage(request(input, output, uniform = true)).contains("--max-loss"))
+    assert(usage(request(input, output, largestOnly = true)).contains("--max-loss"))
     assert(refused(request(input, output, references = "summary")).contains("--references-column"))
     val small = refused(request(input, output, batchSize = 16))
     assert(small.contains("too small") && small.contains("32 are enough"), small)
@@ -126,6 +128,47 @@ class CalibrateSuite extends SparkSuite {
     val read = SparsityProfile.fromJson(Files.readString(Paths.get(path("p.json"))), "p", _ => null)
     assert(read.calibration.search.buckets.size == 2)
     assert(read.thresholds.map(_.toSeq).toSeq == profile.thresholds.map(_.toSeq).toSeq)
+  }
+
+  test("a search with corrections in place keeps them, and reads fewer bytes within the same loss") {
+    val input = referenced(
+      "in", Requests.documents(64).map { case (id, text) => (id, text, text.take(12)) })
+    def searched(output: String, given: String, union: UnionStrategy): SparsityProfile =
+      calibrate(
+        request(
+          input, path(output), references = "output", profile = given, union = union, sparsity = null,
+          maxLoss = 0.2, largestOnly = true, batchSize = 2, method = if (given == null) Method.CATS else null))
+    for (union <- Seq(new UnionStrategy.Own, new UnionStrategy.Shared)) {
+      val plain = searched(s"$union.json", null, union)
+      assert(plain.corrections == null)
+      new RecoverAction(
+        spark,
+        new RecoverRequest(
+          PromptSource.of(input), "output", Requests.builtin, path(s"$union.json"), 8, null,
+          Decoding.greedy(2, 8), path(s"$union-recovered.json"))).execute()
+      val kept = searched(s"$union-again.json", path(s"$union-recovered.json"), union)
+      assert(kept.corrections.layers.size == 8 && kept.corrections.rank == 8)
+      val read = SparsityProfile.fromJson(
+        Files.readString(Paths.get(path(s"$union-again.json"))), "p",
+        name => Files.readAllBytes(Paths.get(path(name))))
+      assert(read.corrections.rank == 8)
+      def found(profile: SparsityProfile) = profile.calibration.search.buckets.get(0)
+      assert(found(kept).loss <= 0.2 && found(kept).bytes < found(plain).bytes, s"$union")
+    }
+  }
+
+  test("of the largest batches alone a search is made, and smaller ones get what it found") {
+    val input = referenced(
+      "in", Requests.documents(64).map { case (id, text) => (id, text, text.take(6)) })
+    val profile = calibrate(
+      request(
+        input, path("p.json"), references = "output", sparsity = null, maxLoss = 0.2, uniform = true,
+        largestOnly = true, batchSize = 4))
+    assert(profile.calibration.search.buckets.asScala.map(_.batchSize) == Seq(4))
+    assert(profile.sparsity.length == 3 && profile.sparsity.distinct.length == 1)
+    for (bucket <- profile.calibration.unionDensity; density <- bucket)
+      assert(math.abs(density - 1 + profile.sparsity()(0)) < 0.002)
+    assert(profile.thresholds()(0)(3) < profile.thresholds()(2)(3))
   }
 
   test("a budget that nothing keeps within is refused with the least loss there is") {

@@ -3,6 +3,8 @@ package io.rollcall.jobs.recovery
 import java.io.{ByteArrayOutputStream, PrintStream}
 import java.nio.file.{Files, Paths}
 
+import scala.jdk.CollectionConverters._
+
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import io.rollcall.engine.UserException
 import io.rollcall.engine.checkpoint.ModelFiles
@@ -12,7 +14,7 @@ import io.rollcall.jobs.{SparkSuite, UsageException}
 import io.rollcall.jobs.command.RollcallCommand
 import io.rollcall.jobs.evaluate.{EvaluateAction, EvaluateRequest}
 import io.rollcall.jobs.generate.{Decoding, GenerateAction, Requests, SparsityRequest}
-import io.rollcall.jobs.input.PromptSource
+import io.rollcall.jobs.input.{PromptSource, PromptTable}
 import io.rollcall.jobs.runtime.{BackendChoice, ModelSource}
 import io.rollcall.kernels.WeightType
 
@@ -65,7 +67,7 @@ class RecoverSuite extends SparkSuite {
     val result = recover(request(input, plain))
     assert(result.tensors.endsWith("out/recovered.safetensors"))
     val fitting = result.profile.corrections.fitting
-    assert(fitting.documents == 48 && fitting.positions > 300 && fitting.heldOut > 30)
+    assert(fitting.documents == 36 && fitting.positions > 200 && fitting.heldOut > 20)
     assert(fitting.rank.forall(r => r == 0 || r == 4) && fitting.rank.max == 4)
     assert(fitting.remaining.forall(_ < 1), fitting.remaining.mkString(" "))
     assert(result.profile.corrections.parameters <= 0.01 * result.modelParameters)
@@ -117,7 +119,7 @@ class RecoverSuite extends SparkSuite {
       finally System.setOut(real)
     assert(status == 0)
     val text = out.toString
-    assert(text.contains("Corrections of cats, union shared, batch size 2: 12 documents"), text)
+    assert(text.contains("Corrections of cats, union shared, batch size 2: 9 documents"), text)
     assert(text.contains("6,144 parameters, 0.03 % of the model's"), text)
     assert(text.linesIterator.count(_.matches(" +[0-7]  +0  +[0-9]+ %")) == 8, text)
     val again = recover(
@@ -145,6 +147,25 @@ class RecoverSuite extends SparkSuite {
     assert(usage(request(input, plain, layersPerPass = 0)).contains("--layers-per-pass 0"))
     val cuda = new ModelSource("builtin:summarizer-20m", WeightType.BF16, BackendChoice.CUDA)
     assert(usage(request(input, plain, model = cuda)).contains("--backend cpu"))
+  }
+
+  test("corrections are checked on documents that they were not fitted to, and those that do harm not written") {
+    val input = corpus(64, identity)
+    val check = recover(request(input, profile("plain.json"))).profile.corrections.fitting.check
+    assert(check.documents == 16 && check.dense < check.corrected && check.corrected < check.sparse, check)
+
+    // what is fitted to is nothing like what is held out
+    val heldOut = PromptTable.open(spark, PromptSource.of(input), "summary").referenced(16).asScala
+    val session = spark
+    import session.implicits._
+    Requests.documents(64)
+      .map { case (id, text) => (id, if (heldOut.exists(_.id == id)) text else "0 0 0 0 0 0 0 0 0 0") }
+      .map { case (id, text) => (id, text, text) }
+      .toDF("id", "prompt", "summary")
+      .write.parquet(path("odd"))
+    val harm = refused(request(path("odd"), path("plain.json"), output = path("harm.json"), rank = 0))
+    assert(harm.contains("rank 0 do harm") && harm.contains("16 held-out documents"), harm)
+    assert(!Files.exists(Paths.get(path("harm.json"))) && !Files.exists(Paths.get(path("harm.safetensors"))))
   }
 
   test("references that are all empty are refused by their column") {

@@ -110,9 +110,9 @@ final class Grid {
 
   private double[] recovered() {
     return switch (batchSize) {
-      case 1 -> new double[] {0.5, 0.6, 0.7};
-      case 8 -> new double[] {0.2, 0.3};
-      default -> new double[] {0.15, 0.25};
+      case 1 -> new double[] {0.5, 0.6};
+      case 8 -> new double[] {0.15, 0.25};
+      default -> new double[] {0.1, 0.15};
     };
   }
 

@@ -7,9 +7,12 @@ import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
+import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.analysis.FrontierPoint;
 import io.rollcall.jobs.input.PromptSource;
+import io.rollcall.jobs.runtime.BackendChoice;
 import io.rollcall.jobs.runtime.ModelRegistry;
+import io.rollcall.jobs.runtime.ModelSource;
 import io.rollcall.jobs.runtime.ProfileFiles;
 import io.rollcall.jobs.runtime.RollcallPlugin;
 import io.rollcall.kernels.WeightType;
@@ -24,7 +27,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
-import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine;
@@ -178,9 +180,9 @@ public final class Main implements Callable<Integer> {
     return 0;
   }
 
-  private io.rollcall.jobs.runtime.ModelSource source() {
-    return new io.rollcall.jobs.runtime.ModelSource(
-        modelName, WeightType.BF16, io.rollcall.jobs.runtime.BackendChoice.CPU);
+  private ModelSource source() {
+    return new ModelSource(
+        modelName, WeightType.BF16, BackendChoice.CPU);
   }
 
   private void measure(SparkSession spark, Model model) {
@@ -228,7 +230,7 @@ public final class Main implements Callable<Integer> {
     }
     return wanted.recovery()
         ? "recovery"
-        : wanted.union() instanceof io.rollcall.engine.sparsity.UnionStrategy.Shared
+        : wanted.union() instanceof UnionStrategy.Shared
             ? "plain"
             : "unions";
   }
@@ -264,6 +266,6 @@ public final class Main implements Callable<Integer> {
   private void add(List<FrontierPoint> found) {
     points.addAll(found);
     FrontierPoint.write(points, output.toString(), hadoop);
-    Stream.of(found).flatMap(List::stream).forEach(System.err::println);
+    found.forEach(System.err::println);
   }
 }

@@ -9,6 +9,7 @@ import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.evaluation.PlanScores;
 import io.rollcall.engine.evaluation.StepSums;
 import io.rollcall.engine.model.Model;
+import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
@@ -145,7 +146,7 @@ final class Measurement {
   static Wanted given(int batchSize, SparsityProfile profile) {
     int bucket =
         Math.min(
-            io.rollcall.engine.sparsity.BatchBuckets.of(batchSize), profile.sparsity().length - 1);
+            BatchBuckets.of(batchSize), profile.sparsity().length - 1);
     return new Wanted(
         profile.method(),
         profile.union(),

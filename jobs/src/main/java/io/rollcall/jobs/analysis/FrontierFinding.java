@@ -1,0 +1,229 @@
+package io.rollcall.jobs.analysis;
+
+import static io.rollcall.jobs.analysis.Numbers.finePercent;
+import static io.rollcall.jobs.analysis.Numbers.format;
+import static io.rollcall.jobs.analysis.Numbers.percent;
+
+import io.rollcall.engine.sparsity.Method;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.TreeMap;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+
+/** How few bytes a batch size needs for a loss: measured frontiers, with quantised dense as the rival. */
+public final class FrontierFinding {
+  /** The loss at which methods are compared. */
+  private static final double LOSS = 0.05;
+
+  /** Losses above are left out of the pictures. */
+  private static final double SHOWN = 0.2;
+
+  /** Bytes to dense's that are aimed at within the loss, by batch size. */
+  private static final Map<Integer, Double> GOALS = Map.of(1, 0.50, 8, 0.75, 32, 0.88);
+
+  private FrontierFinding() {}
+
+  /** A panel for each batch size, and a table of what every series reads at the loss. */
+  public static Finding of(List<FrontierPoint> points) {
+    String question = "How few bytes does a batch size need for a loss?";
+    if (points.isEmpty()) {
+      return Evidence.nothing(
+          "loss-frontier",
+          question,
+          "There is no measured frontier.",
+          "notebooks/bin/frontier measures one.");
+    }
+    Map<Integer, List<FrontierPoint>> byBatch =
+        points.stream()
+            .collect(
+                Collectors.groupingBy(
+                    FrontierPoint::batchSize, TreeMap::new, Collectors.toList()));
+    List<Chart> charts = new ArrayList<>();
+    byBatch.forEach((batch, some) -> charts.add(panel(batch, some)));
+    return new Finding(
+        "loss-frontier",
+        question,
+        charts,
+        List.of(reached(byBatch), rivals(byBatch)),
+        table(byBatch),
+        false);
+  }
+
+  private static Chart panel(int batch, List<FrontierPoint> points) {
+    List<Chart.Series> series = new ArrayList<>();
+    series(points, FrontierFinding::shown)
+        .forEach(
+            (name, some) ->
+                series.add(
+                    new Chart.Series(
+                        name,
+                        false,
+                        some.stream().mapToDouble(FrontierPoint::bytesToDenseBf16).toArray(),
+                        some.stream().mapToDouble(FrontierPoint::loss).toArray(),
+                        some.stream().map(p -> "sparsity " + p.sparsity()).toList())));
+    if (GOALS.containsKey(batch)) {
+      series.add(
+          new Chart.Series(
+              "goal", false, new double[] {GOALS.get(batch)}, new double[] {LOSS}, null));
+    }
+    return new Chart(
+        Chart.Kind.POINTS,
+        batch == 1 ? "One sequence in flight" : batch + " sequences in flight",
+        new Chart.Axis("Feed-forward bytes read, of dense in bf16", Chart.Unit.SHARE),
+        new Chart.Axis("Rise of perplexity over dense in bf16", Chart.Unit.SHARE),
+        List.of(),
+        series);
+  }
+
+  /** The pictures have one union and one precision, but for the rivals. */
+  private static boolean shown(FrontierPoint point) {
+    boolean rival = method(point) == Method.DENSE;
+    return point.loss() <= SHOWN
+        && (rival || point.union().equals("shared") && point.weights().equals("bf16"));
+  }
+
+  private static Method method(FrontierPoint point) {
+    return Method.parse(point.method());
+  }
+
+  /** By name, from fewest bytes to most. */
+  private static Map<String, List<FrontierPoint>> series(
+      List<FrontierPoint> points, Predicate<FrontierPoint> some) {
+    return points.stream()
+        .filter(some)
+        .sorted(Comparator.comparingDouble(FrontierPoint::bytesToDenseBf16))
+        .collect(Collectors.groupingBy(FrontierFinding::name, TreeMap::new, Collectors.toList()));
+  }
+
+  private static String name(FrontierPoint point) {
+    StringBuilder name = new StringBuilder(point.method());
+    if (!point.weights().equals("bf16")) {
+      name.append(' ').append(point.weights());
+    }
+    if (method(point).sparse() && !point.union().equals("shared")) {
+      name.append(' ').append(point.union().replaceFirst(":.*", ""));
+    }
+    if (point.profile() != null) {
+      name.append(", by layer");
+    }
+    if (point.recovery()) {
+      name.append(", recovered");
+    }
+    return name.toString();
+  }
+
+  /**
+   * Bytes to dense's in bf16 at the loss: between the two points around it, or of the nearest gentler one
+   * where no harsher was measured; empty where all points lose more.
+   */
+  static OptionalDouble bytesAt(double loss, List<FrontierPoint> series) {
+    List<FrontierPoint> sorted =
+        series.stream().sorted(Comparator.comparingDouble(FrontierPoint::loss)).toList();
+    FrontierPoint within = null;
+    for (FrontierPoint point : sorted) {
+      if (point.loss() > loss) {
+        if (within == null) {
+          return OptionalDouble.empty();
+        }
+        double part = (loss - within.loss()) / (point.loss() - within.loss());
+        double reached =
+            within.bytesToDenseBf16()
+                + part * (point.bytesToDenseBf16() - within.bytesToDenseBf16());
+        return OptionalDouble.of(Math.min(reached, within.bytesToDenseBf16()));
+      }
+      if (within == null || point.bytesToDenseBf16() <= within.bytesToDenseBf16()) {
+        within = point;
+      }
+    }
+    return within == null
+        ? OptionalDouble.empty()
+        : OptionalDouble.of(within.bytesToDenseBf16());
+  }
+
+  private static String reached(Map<Integer, List<FrontierPoint>> byBatch) {
+    String each =
+        byBatch.entrySet().stream()
+            .map(
+                e ->
+                    best(e.getValue(), p -> p.weights().equals("bf16") && usable(p))
+                        .map(
+                            best ->
+                                format(
+                                    "%s at batch %d (%s)",
+                                    percent(best.getValue()), e.getKey(), best.getKey()))
+                        .orElse("no figure at batch " + e.getKey()))
+            .collect(Collectors.joining(", "));
+    return format(
+        "Within %s of perplexity, on bf16 weights, the feed-forward reads of dense's bytes %s.",
+        percent(LOSS), each);
+  }
+
+  private static String rivals(Map<Integer, List<FrontierPoint>> byBatch) {
+    return byBatch.values().stream()
+        .flatMap(List::stream)
+        .filter(p -> method(p) == Method.DENSE)
+        .collect(
+            Collectors.groupingBy(
+                FrontierPoint::weights, TreeMap::new, Collectors.toList()))
+        .entrySet()
+        .stream()
+        .map(
+            e ->
+                format(
+                    "Dense in %s reads %s for a loss of %s to %s.",
+                    e.getKey(),
+                    percent(e.getValue().get(0).bytesToDenseBf16()),
+                    finePercent(
+                        e.getValue().stream().mapToDouble(FrontierPoint::loss).min().orElseThrow()),
+                    finePercent(
+                        e.getValue().stream().mapToDouble(FrontierPoint::loss).max().orElseThrow())))
+        .collect(Collectors.joining(" "));
+  }
+
+  /** Oracles compute what they save. */
+  private static boolean usable(FrontierPoint point) {
+    return switch (method(point)) {
+      case DENSE, D_COUNTDOWN_ORACLE, S_COUNTDOWN_ORACLE -> false;
+      case CATS, M_COUNTDOWN, D_COUNTDOWN, S_COUNTDOWN -> true;
+    };
+  }
+
+  /** The series that reads least at the loss. */
+  private static Optional<Map.Entry<String, Double>> best(
+      List<FrontierPoint> points, Predicate<FrontierPoint> some) {
+    return series(points, some).entrySet().stream()
+        .filter(e -> bytesAt(LOSS, e.getValue()).isPresent())
+        .map(e -> Map.entry(e.getKey(), bytesAt(LOSS, e.getValue()).getAsDouble()))
+        .min(Map.Entry.comparingByValue());
+  }
+
+  /** What each series reads at the loss, a column for each batch size. */
+  private static DataTable table(Map<Integer, List<FrontierPoint>> byBatch) {
+    List<String> titles = new ArrayList<>(List.of("Within " + percent(LOSS)));
+    byBatch.keySet().forEach(batch -> titles.add("#Batch " + batch));
+    DataTable table = DataTable.of(titles.toArray(String[]::new));
+    Map<String, List<FrontierPoint>> all =
+        series(byBatch.values().stream().flatMap(List::stream).toList(), point -> true);
+    for (String name : all.keySet()) {
+      List<String> cells = new ArrayList<>(List.of(name));
+      for (List<FrontierPoint> points : byBatch.values()) {
+        List<FrontierPoint> own = series(points, point -> true).getOrDefault(name, List.of());
+        OptionalDouble bytes = bytesAt(LOSS, own);
+        cells.add(
+            own.isEmpty()
+                ? ""
+                : bytes.isPresent() ? format("%.3f", bytes.getAsDouble()) : "loses more");
+      }
+      table.row(cells.toArray(String[]::new));
+    }
+    List<String> goals = new ArrayList<>(List.of("goal"));
+    byBatch.keySet().forEach(b -> goals.add(GOALS.containsKey(b) ? format("%.2f", GOALS.get(b)) : ""));
+    table.row(goals.toArray(String[]::new));
+    return table;
+  }
+}
