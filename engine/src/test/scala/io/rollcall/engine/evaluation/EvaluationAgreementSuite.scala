@@ -21,7 +21,8 @@ import io.rollcall.kernels.WeightType
  * Perplexities of references against what evaluate.py measured with PyTorch (evaluation.log, over two
  * thousand documents of which a thousand lie in the folder shared/ beside the project). A hundred of them
  * show that sparsity costs here what it cost there; more are asked for with ROLLCALL_DOCUMENTS. All, with
- * every method and sparsity, make the table of the README:
+ * every method and sparsity (fewer with ROLLCALL_METHODS and ROLLCALL_SPARSITIES), make the table of the
+ * README. Thresholds that are quantiles of all positions' scores together stand beside ("pool").
  *
  * {{{
  * ROLLCALL_DOCUMENTS=1000 ./mvnw -pl kernels,engine test -Dtest.heap=4g \

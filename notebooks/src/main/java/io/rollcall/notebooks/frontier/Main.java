@@ -155,13 +155,11 @@ public final class Main implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    int cores = Runtime.getRuntime().availableProcessors();
     Files.createDirectories(work);
     try (SparkSession spark =
         SparkSession.builder()
-            .master("local[" + cores + "]")
+            .master("local[*]")
             .appName("rollcall frontier")
-            .config("spark.task.cpus", cores)
             .config("spark.plugins", RollcallPlugin.class.getName())
             .config("spark.ui.enabled", "false")
             .config("spark.log.level", "ERROR")

@@ -44,13 +44,19 @@ import org.apache.spark.sql.SparkSession;
 
 /**
  * Measures configurations on documents with references, many side by side, so that prompts are prefilled
- * once. A single task does it, with all cores, so that batches are full but at the very end.
+ * once.
  */
 final class Measurement {
   /** Thresholds of every batch size up to it come from one sketch of a method's scores. */
   private static final int LARGEST_BATCH = 64;
 
   private static final int NEW_TOKENS = 40;
+
+  /** The last batches of a task run out of documents, and are not counted. */
+  private static final int BATCHES_PER_TASK = 4;
+
+  /** Of enough documents each that steps of the largest batch are seen. */
+  private static final int SKETCHING_TASKS = 2;
 
   private final SparkSession spark;
   private final JavaSparkContext context;
@@ -159,7 +165,12 @@ final class Measurement {
     TaskSetup setup =
         TaskSetup.of(model(weights), Decoding.greedy(batchSize, NEW_TOKENS), hadoop);
     EvaluationTask.Work work = new EvaluationTask.Work("frontier", setup, profiles, false);
-    Evaluation evaluation = EvaluationTask.run(context, work, measured, 1).get(0).evaluation();
+    int tasks = setup.decoding().tasks(measured.size(), BATCHES_PER_TASK, context.defaultParallelism());
+    Evaluation evaluation =
+        EvaluationTask.run(context, work, measured, tasks).stream()
+            .map(EvaluationTask.Outcome::evaluation)
+            .reduce(Evaluation::plus)
+            .orElseThrow();
     if (weights == WeightType.BF16) {
       dense.put(batchSize, evaluation.plans().get(0));
     }
@@ -241,7 +252,7 @@ final class Measurement {
           return CalibrationJob.run(
                   context,
                   new CalibrationJob.Work("frontier", setup, target, true),
-                  context.parallelize(fitted, 1))
+                  context.parallelize(fitted, SKETCHING_TASKS))
               .scores();
         });
   }
