@@ -48,14 +48,28 @@ public record Corrections(String file, Fitting fitting, @JsonIgnore List<Correct
       implements Serializable {}
 
   /**
-   * Perplexities of documents that the corrections were not fitted to, in batches of the size that they
-   * are for.
+   * Documents that the corrections were not fitted to, decoded in batches of the size that they are for.
    *
-   * @param sparse without the corrections
-   * @param corrected with them
+   * @param dense perplexity
+   * @param sparse perplexity without the corrections
+   * @param corrected perplexity with them
+   * @param sparseDivergence mean of KL(dense || sparse) over positions, nats
+   * @param correctedDivergence likewise, of KL(dense || corrected)
    */
-  public record Check(int documents, double dense, double sparse, double corrected)
-      implements Serializable {}
+  public record Check(
+      int documents,
+      double dense,
+      double sparse,
+      double corrected,
+      double sparseDivergence,
+      double correctedDivergence)
+      implements Serializable {
+
+    /** Next tokens are further from dense's with the corrections than without. */
+    public boolean harmful() {
+      return correctedDivergence > sparseDivergence;
+    }
+  }
 
   public Corrections {
     layers = List.copyOf(layers);

@@ -25,7 +25,7 @@ import picocli.CommandLine.Option;
       "Corrections are fitted at decode positions of the references, else of the model's own greedy"
           + " answers, in batches of --batch-size under the profile's union: they are for runs of"
           + " that batch size. A quarter of the documents is held out, the same as by calibrate"
-          + " --max-loss with this input: corrections that raise their perplexity are not written. An"
+          + " --max-loss with this input: corrections that take them further from dense are not written. An"
           + " eighth of the others decides how much of each map is kept. A few hundred documents do;"
           + " --limit takes a sample of a large table.",
       "",
@@ -133,11 +133,17 @@ final class RecoverCommand implements Callable<Integer> {
       text.append(
           String.format(
               Locale.ROOT,
-              "Perplexity of %,d held-out documents: dense %.2f, sparse %.2f, corrected %.2f%n",
+              "%,d held-out documents: perplexity %.2f dense, %.2f sparse, %.2f corrected; KL divergence"
+                  + " from dense %.3f sparse, %.3f corrected%n",
               check.documents(),
               check.dense(),
               check.sparse(),
-              check.corrected()));
+              check.corrected(),
+              check.sparseDivergence(),
+              check.correctedDivergence()));
+      if (check.corrected() > Math.max(check.dense(), check.sparse())) {
+        text.append("Warning: these corrections raise perplexity; use the profile without them\n");
+      }
     }
     return text
         .append("Profile: ")

@@ -37,8 +37,8 @@ import org.apache.spark.storage.StorageLevel;
 /**
  * Fits corrections to a profile: the executors decode documents dense and sparse side by side and sum up
  * inputs and errors of the layers, the driver solves for each layer's correction, and the next pass runs
- * with it. Writes a profile with corrections, and its tensors beside it, if documents that are held out
- * lose less with them.
+ * with it. Writes a profile with corrections, and its tensors beside it, if they bring documents that are
+ * held out nearer to dense.
  */
 public final class RecoverAction {
   /** Below, too many steps of a task are those at its end, with few documents in flight. */
@@ -194,19 +194,22 @@ public final class RecoverAction {
             evaluation.documents(),
             sums.get(0).perplexity(),
             sums.get(1).perplexity(),
-            sums.get(2).perplexity());
-    if (check.corrected() > check.sparse()) {
+            sums.get(2).perplexity(),
+            sums.get(1).divergence() / sums.get(1).tokens(),
+            sums.get(2).divergence() / sums.get(2).tokens());
+    if (check.harmful()) {
       throw new UserException(
           String.format(
               Locale.ROOT,
-              "corrections of rank %d do harm: perplexity of %d held-out documents is %.2f with them and"
-                  + " %.2f without (dense %.2f); nothing is written. Give a larger --rank, more"
-                  + " documents or a profile that drops less",
+              "corrections of rank %d do harm: on %d held-out documents KL divergence from dense is %.3f"
+                  + " with them and %.3f without, perplexity %.2f and %.2f; nothing is written. Give a"
+                  + " larger --rank, more documents or a profile that drops less",
               recovered.corrections().rank(),
               check.documents(),
+              check.correctedDivergence(),
+              check.sparseDivergence(),
               check.corrected(),
-              check.sparse(),
-              check.dense()));
+              check.sparse()));
     }
     return check;
   }

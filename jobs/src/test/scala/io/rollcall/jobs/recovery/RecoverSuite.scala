@@ -152,7 +152,7 @@ class RecoverSuite extends SparkSuite {
   test("corrections are checked on documents that they were not fitted to, and those that do harm not written") {
     val input = corpus(64, identity)
     val check = recover(request(input, profile("plain.json"))).profile.corrections.fitting.check
-    assert(check.documents == 16 && check.dense < check.corrected && check.corrected < check.sparse, check)
+    assert(check.documents == 16 && check.correctedDivergence < 0.9 * check.sparseDivergence, check)
 
     // what is fitted to is nothing like what is held out
     val heldOut = PromptTable.open(spark, PromptSource.of(input), "summary").referenced(16).asScala
