@@ -44,12 +44,15 @@ done
 if [[ -e $output ]] && [[ -n $(ls -A "$output") ]]; then
   die "'$output' is not empty; name a new folder"
 fi
+python=${PYTHON:-python3}
+"$python" -c 'import torch, transformers, tokenizers' 2>/dev/null ||
+  {
+    echo "smoke.sh: $python lacks torch, transformers or tokenizers; see requirements.txt" >&2
+    exit 1
+  }
 mkdir -p "$output"
 output=$(cd "$output" && pwd)
 cd "$(dirname "${BASH_SOURCE[0]}")"
-python=${PYTHON:-python3}
-"$python" -c 'import torch, transformers, tokenizers' 2>/dev/null ||
-  die "$python lacks torch, transformers or tokenizers; see requirements.txt, or set PYTHON"
 export PYTHONDONTWRITEBYTECODE=1 TOKENIZERS_PARALLELISM=true
 
 step() {

@@ -42,10 +42,10 @@ def stanzas(path):
                     if not colon:
                         raise UserError(f"'{path}' is no package index: '{line[:40]}' has no colon")
                     fields[name] = value.strip()
-    except (OSError, UnicodeDecodeError) as e:
-        raise UserError(
-            f"cannot read '{path}' ({e}); unpack it with apt-helper cat-file first"
-        ) from e
+    except OSError as e:
+        raise UserError(f"cannot read '{path}' ({e.strerror}); README.md says how to get it") from e
+    except UnicodeDecodeError as e:
+        raise UserError(f"'{path}' is packed; unpack it with apt-helper cat-file") from e
     if fields:
         yield fields
 

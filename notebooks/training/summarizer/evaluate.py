@@ -8,6 +8,8 @@ that predict a token of an answer are sparse, prompts are dense. Answers are gre
 without stemming. Computed in float32, one sequence's neurons at a time: no unions.
 """
 
+import argparse
+import itertools
 import json
 import math
 from pathlib import Path
@@ -55,14 +57,15 @@ class Evaluator:
         made = [self._to_dialogue(pair) for pair in pairs]
         return [d for d in made if len(d) <= self.model.config.max_position_embeddings]
 
+    def _batches(self, dialogues):
+        return (dialogues[i : i + self.batch] for i in range(0, len(dialogues), self.batch))
+
     @torch.no_grad()
     def references(self, dialogues):
         """Perplexity and accuracy of the next token over the answers, the end token counted."""
         loss = counted = right = 0
-        for start in range(0, len(dialogues), self.batch):
-            tokens, labels = (
-                t.to(self.device) for t in padded(dialogues[start : start + self.batch], self.pad)
-            )
+        for batch in self._batches(sorted(dialogues, key=len)):
+            tokens, labels = (t.to(self.device) for t in padded(batch, self.pad))
             following = labels[:, 1:]
             answers = following != IGNORED
             # the position before an answer's token predicts it
@@ -83,8 +86,8 @@ class Evaluator:
         """Greedy answers, in the order of the dialogues."""
         self.sparsity.at(None)
         texts = []
-        for start in range(0, len(dialogues), self.batch):
-            prompts = [d.prompt for d in dialogues[start : start + self.batch]]
+        for batch in self._batches(dialogues):
+            prompts = [d.prompt for d in batch]
             width = max(map(len, prompts))
             tokens = torch.tensor([[self.pad] * (width - len(p)) + p for p in prompts])
             there = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
@@ -102,36 +105,30 @@ def measure(evaluator, dialogues, summaries, calibration, options):
     """Yields a row of the table for dense and for each method, sparsity and selection."""
     sparsity = evaluator.sparsity
 
-    def row(method, fraction, selection, scores, dense_answers=None, generate=True):
-        made = dict(method=method, sparsity=fraction, selection=selection, **scores)
-        answers = evaluator.answers(dialogues, options.max_new_tokens) if generate else None
-        if answers is not None:
-            made["rouge_l"] = sum(map(rouge_l, answers, summaries)) / len(answers)
-            compared = dense_answers if dense_answers is not None else answers
-            made["same_as_dense"] = sum(a == b for a, b in zip(answers, compared)) / len(answers)
-        return made, answers
+    def answer_scores(answers, compared):
+        return {
+            "rouge_l": sum(map(rouge_l, answers, summaries)) / len(answers),
+            "same_as_dense": sum(map(str.__eq__, answers, compared)) / len(answers),
+        }
 
-    sparsity.dense()
-    made, dense_answers = row(
-        "dense", 0.0, "", evaluator.references(dialogues), generate=not options.no_answers
-    )
-    yield made
-    for method in options.methods:
-        for fraction in options.sparsities:
-            sparsity.use(method, Ideal(fraction))
-            yield row(method, fraction, "ideal", evaluator.references(dialogues), generate=False)[0]
-            observed = Calibration(fraction, sparsity.layers)
-            sparsity.use(method, observed)
-            evaluator.references(calibration)
-            sparsity.use(method, observed.thresholds())
-            yield row(
-                method,
-                fraction,
-                "threshold",
-                evaluator.references(dialogues),
-                dense_answers,
-                generate=not options.no_answers,
-            )[0]
+    row = {"method": "dense", "sparsity": 0.0, "selection": "", **evaluator.references(dialogues)}
+    if not options.no_answers:
+        dense = evaluator.answers(dialogues, options.max_new_tokens)
+        row |= answer_scores(dense, dense)
+    yield row
+    for method, fraction in itertools.product(options.methods, options.sparsities):
+        row = {"method": method, "sparsity": fraction}
+        sparsity.use(method, Ideal(fraction))
+        yield row | {"selection": "ideal"} | evaluator.references(dialogues)
+        observed = Calibration(fraction, sparsity.layers)
+        sparsity.use(method, observed)
+        evaluator.references(calibration)
+        sparsity.use(method, observed.thresholds())
+        row |= {"selection": "threshold"} | evaluator.references(dialogues)
+        if not options.no_answers:
+            answers = evaluator.answers(dialogues, options.max_new_tokens)
+            row |= answer_scores(answers, dense)
+        yield row
 
 
 def line(row):
@@ -146,14 +143,14 @@ def methods(text):
     names = text.split(",")
     unknown = [name for name in names if name not in SCORES]
     if unknown:
-        raise ValueError(unknown[0])
+        raise argparse.ArgumentTypeError(f"no method {unknown[0]!r}; there are {', '.join(SCORES)}")
     return names
 
 
 def fractions(text):
     values = [float(part) for part in text.split(",")]
     if not all(0 < value < 1 for value in values):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r}: sparsities are above 0 and below 1")
     return values
 
 
