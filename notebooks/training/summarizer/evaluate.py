@@ -97,8 +97,9 @@ class Evaluator:
                 max_new_tokens=longest,
                 do_sample=False,
             )
-            texts += self.tokenizer.batch_decode(made[:, width:], skip_special_tokens=True)
-        return [text.strip() for text in texts]
+            for tokens in made[:, width:].tolist():
+                texts.append(self.tokenizer.decode(tokens, skip_special_tokens=True).strip())
+        return texts
 
 
 def measure(evaluator, dialogues, summaries, calibration, options):
