@@ -2,7 +2,9 @@ package io.rollcall.jobs.generate;
 
 import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
+import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.generation.Generator;
+import io.rollcall.engine.generation.PromptEncoder;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
@@ -68,22 +70,17 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
               new SparsityPlan(
                   work.profile(),
                   lease.crossover(work.profile(), decoding.batchSize(), task.cpus()));
-          PromptFeed feed = new PromptFeed(rows, work.keptColumns(), task);
+          GenerationOptions options = decoding.options(model.config());
           PromptTemplate template = work.template().of(model.model(), lease.files());
+          PromptFeed feed =
+              new PromptFeed(rows, new PromptEncoder(template, options), work.keptColumns(), task);
           GeneratorThread generator =
               new GeneratorThread(
                   feed,
                   AHEAD * decoding.batchSize(),
                   "rollcall generator of partition " + task.partitionId(),
                   task::killTaskIfInterrupted,
-                  prompts ->
-                      new Generator(
-                          model,
-                          plan,
-                          template,
-                          decoding.options(model.config()),
-                          task.cpus(),
-                          prompts));
+                  prompts -> new Generator(model, plan, options, task.cpus(), prompts));
           // ends before the lease does: listeners run in the order opposite to their adding
           task.addTaskCompletionListener((TaskCompletionListener) ended -> generator.close());
           DeviceUse device = DeviceUse.of(lease, generator.generator().device(), plan);
