@@ -216,42 +216,49 @@ struct WideStream {
 
   // x f16 [batch x columns], this block's columns of it, zeros for sequences past the batch. The
   // multiplying threads, after depend_wait(). 16 bytes of four sequences' 128 a lane: all of them asked for
-  // at once where they are kept as they are, else eight, which is faster than sixteen.
+  // at once where they are kept as they are, else through registers.
   template <Precision kPrecision>
   __device__ void hold(char* to, const f16* x, int columns, const Steps<kPrecision>& steps, int batch) const {
-    constexpr int kEach = kBatch / 4, kAtOnce = 8, kWarps = kMultiplying / kWarp;
+    if constexpr (kPrecision == Precision::kF16) hold_copied(to, x, columns, steps, batch);
+    else hold_placed(to, x, columns, steps, batch);
+  }
+
+  __device__ void hold_copied(char* to, const f16* x, int columns, const Steps<Precision::kF16>& steps, int batch) const {
+    constexpr int kEach = kBatch / 4, kWarps = kMultiplying / kWarp;
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, piece = lane % 8;
     const int chunks = steps.chunks(), all = chunks * kEach;
     // clusters begin with different columns, so that they do not queue for the same lines of L2
     const int turn = static_cast<int>(blockIdx.x) / blocks;
-    const auto chunk_of = [&](int at) { return (at / kEach + turn) % chunks; };
-    const auto sequence_of = [&](int at) { return at % kEach * 4 + lane / 8; };
-    const auto from = [&](int at) {
-      return x + static_cast<size_t>(sequence_of(at)) * columns + steps.first_column() + chunk_of(at) * 64 + piece * 8;
-    };
-    if constexpr (kPrecision == Precision::kF16) {
-      for (int at = warp; at < all; at += kWarps) {
-        const int row = row_of(sequence_of(at));
-        const bool valid = sequence_of(at) < batch;
-        copy_async16_or_zero(to + chunk_of(at) * kChunkBytes + row * 128 + (piece ^ (row & 7)) * 16,
-                             valid ? from(at) : x, valid);
+    for (int at = warp; at < all; at += kWarps) {
+      const int chunk = (at / kEach + turn) % chunks, b = at % kEach * 4 + lane / 8, row = row_of(b);
+      const f16* from = x + static_cast<size_t>(b) * columns + steps.first_column() + chunk * 64 + piece * 8;
+      copy_async16_or_zero(to + chunk * kChunkBytes + row * 128 + (piece ^ (row & 7)) * 16, b < batch ? from : x,
+                           b < batch);
+    }
+    copy_async_commit();
+    copy_async_wait<0>();
+  }
+
+  template <Precision kPrecision>
+  __device__ void hold_placed(char* to, const f16* x, int columns, const Steps<kPrecision>& steps, int batch) const {
+    constexpr int kEach = kBatch / 4, kAtOnce = 8, kWarps = kMultiplying / kWarp;
+    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, piece = lane % 8;
+    const int chunks = steps.chunks(), all = chunks * kEach;
+    const int turn = static_cast<int>(blockIdx.x) / blocks;
+    for (int i = warp; i < all; i += kWarps * kAtOnce) {
+      uint4 v[kAtOnce];
+#pragma unroll
+      for (int n = 0; n < kAtOnce; n++) {
+        const int at = i + n * kWarps, chunk = (at / kEach + turn) % chunks, b = at % kEach * 4 + lane / 8;
+        v[n] = make_uint4(0, 0, 0, 0);
+        if (at < all && b < batch)
+          v[n] = __ldcg(reinterpret_cast<const uint4*>(
+              x + static_cast<size_t>(b) * columns + steps.first_column() + chunk * 64 + piece * 8));
       }
-      copy_async_commit();
-      copy_async_wait<0>();
-    } else {
-      for (int i = warp; i < all; i += kWarps * kAtOnce) {
-        uint4 v[kAtOnce];
 #pragma unroll
-        for (int n = 0; n < kAtOnce; n++) {
-          const int at = i + n * kWarps;
-          v[n] = make_uint4(0, 0, 0, 0);
-          if (at < all && sequence_of(at) < batch) v[n] = __ldcg(reinterpret_cast<const uint4*>(from(at)));
-        }
-#pragma unroll
-        for (int n = 0; n < kAtOnce; n++) {
-          const int at = i + n * kWarps;
-          if (at < all) place<kPrecision>(to + chunk_of(at) * kChunkBytes, row_of(sequence_of(at)), piece, v[n]);
-        }
+      for (int n = 0; n < kAtOnce; n++) {
+        const int at = i + n * kWarps, chunk = (at / kEach + turn) % chunks, b = at % kEach * 4 + lane / 8;
+        if (at < all) place<kPrecision>(to + chunk * kChunkBytes, row_of(b), piece, v[n]);
       }
     }
   }
