@@ -229,11 +229,16 @@ struct WideStream {
     const int chunks = steps.chunks(), all = chunks * kEach;
     // clusters begin with different columns, so that they do not queue for the same lines of L2
     const int turn = static_cast<int>(blockIdx.x) / blocks;
+    const auto chunk_of = [&](int at) { return (at / kEach + turn) % chunks; };
+    const auto sequence_of = [&](int at) { return at % kEach * 4 + lane / 8; };
+    const auto from = [&](int at) {
+      return x + static_cast<size_t>(sequence_of(at)) * columns + steps.first_column() + chunk_of(at) * 64 + piece * 8;
+    };
     for (int at = warp; at < all; at += kWarps) {
-      const int chunk = (at / kEach + turn) % chunks, b = at % kEach * 4 + lane / 8, row = row_of(b);
-      const f16* from = x + static_cast<size_t>(b) * columns + steps.first_column() + chunk * 64 + piece * 8;
-      copy_async16_or_zero(to + chunk * kChunkBytes + row * 128 + (piece ^ (row & 7)) * 16, b < batch ? from : x,
-                           b < batch);
+      const int row = row_of(sequence_of(at));
+      const bool valid = sequence_of(at) < batch;
+      copy_async16_or_zero(to + chunk_of(at) * kChunkBytes + row * 128 + (piece ^ (row & 7)) * 16,
+                           valid ? from(at) : x, valid);
     }
     copy_async_commit();
     copy_async_wait<0>();
