@@ -86,13 +86,21 @@ public final class CalibrateAction {
   private SparsityProfile calibrate() {
     ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
     try (Model model = ModelReader.described(modelFiles)) {
-      return calibrate(model);
+      SparsityProfile given =
+          request.profile() == null
+              ? null
+              : ProfileFiles.read(request.profile(), model, configuration);
+      SparsityProfile profile = calibrate(model, given);
+      return profile.predictors() == null || given.calibration() == null
+          ? profile
+          : profile.with(given.calibration().training());
     }
   }
 
-  private SparsityProfile calibrate(Model model) {
+  /** @param given the profile that the options name; null for none */
+  private SparsityProfile calibrate(Model model, SparsityProfile given) {
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
-    Calibrator.Target target = target(model);
+    Calibrator.Target target = target(given);
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
     long rows = table.requireRows();
     if (request.maxLoss() != null) {
@@ -143,15 +151,18 @@ public final class CalibrateAction {
     return JavaSparkContext.fromSparkContext(spark.sparkContext());
   }
 
-  /** What the options and the profile that they name ask for. */
-  private Calibrator.Target target(Model model) {
+  /**
+   * What the options and the profile that they name ask for.
+   *
+   * @param given the profile; null for none
+   */
+  private Calibrator.Target target(SparsityProfile given) {
     int batchSize = request.decoding().batchSize();
     UnionStrategy shared = new UnionStrategy.Shared();
-    if (request.profile() == null) {
+    if (given == null) {
       UnionStrategy union = request.union() == null ? shared : request.union();
       return new Calibrator.Target(request.method(), null, union, batchSize);
     }
-    SparsityProfile given = ProfileFiles.read(request.profile(), model, configuration);
     Method method = request.method() == null ? given.method() : request.method();
     if (method.needsPredictor() && given.method() != method) {
       throw new UserException(
