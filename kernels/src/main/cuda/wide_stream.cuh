@@ -215,13 +215,40 @@ struct WideStream {
   __device__ static int row_of(int b) { return (b & ~15) | (b >> 1 & 1) << 3 | (b >> 2 & 3) << 1 | (b & 1); }
 
   // x f16 [batch x columns], this block's columns of it, zeros for sequences past the batch. The
-  // multiplying threads, after depend_wait(). 16 bytes of four sequences' 128 a lane.
+  // multiplying threads, after depend_wait(). 16 bytes of four sequences' 128 a lane: all of them asked for
+  // at once where they are kept as they are, else through registers.
   template <Precision kPrecision>
   __device__ void hold(char* to, const f16* x, int columns, const Steps<kPrecision>& steps, int batch) const {
-    constexpr int kEach = kBatch / 4, kAtOnce = 8, kWarps = kMultiplying / kWarp;
+    if constexpr (kPrecision == Precision::kF16) hold_copied(to, x, columns, steps, batch);
+    else hold_placed(to, x, columns, steps, batch);
+  }
+
+  __device__ void hold_copied(char* to, const f16* x, int columns, const Steps<Precision::kF16>& steps, int batch) const {
+    constexpr int kEach = kBatch / 4, kWarps = kMultiplying / kWarp;
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, piece = lane % 8;
     const int chunks = steps.chunks(), all = chunks * kEach;
     // clusters begin with different columns, so that they do not queue for the same lines of L2
+    const int turn = static_cast<int>(blockIdx.x) / blocks;
+    const auto chunk_of = [&](int at) { return (at / kEach + turn) % chunks; };
+    const auto sequence_of = [&](int at) { return at % kEach * 4 + lane / 8; };
+    const auto from = [&](int at) {
+      return x + static_cast<size_t>(sequence_of(at)) * columns + steps.first_column() + chunk_of(at) * 64 + piece * 8;
+    };
+    for (int at = warp; at < all; at += kWarps) {
+      const int row = row_of(sequence_of(at));
+      const bool valid = sequence_of(at) < batch;
+      copy_async16_or_zero(to + chunk_of(at) * kChunkBytes + row * 128 + (piece ^ (row & 7)) * 16,
+                           valid ? from(at) : x, valid);
+    }
+    copy_async_commit();
+    copy_async_wait<0>();
+  }
+
+  template <Precision kPrecision>
+  __device__ void hold_placed(char* to, const f16* x, int columns, const Steps<kPrecision>& steps, int batch) const {
+    constexpr int kEach = kBatch / 4, kAtOnce = 8, kWarps = kMultiplying / kWarp;
+    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, piece = lane % 8;
+    const int chunks = steps.chunks(), all = chunks * kEach;
     const int turn = static_cast<int>(blockIdx.x) / blocks;
     for (int i = warp; i < all; i += kWarps * kAtOnce) {
       uint4 v[kAtOnce];
@@ -241,19 +268,17 @@ struct WideStream {
     }
   }
 
-  // Writes eight columns, the piece-th of a chunk's row, where the weights' columns will meet them.
+  // Writes eight columns, the piece-th of a chunk's row, where quantised weights' columns will meet them.
   template <Precision kPrecision>
   __device__ static void place(char* chunk, int row, int piece, const uint4& v) {
     char* at = chunk + row * 128;
     const int swizzle = row & 7;
-    if constexpr (kPrecision == Precision::kF16) {
-      *reinterpret_cast<uint4*>(at + (piece ^ swizzle) * 16) = v;
-    } else if constexpr (kPrecision == Precision::kInt8) {
+    if constexpr (kPrecision == Precision::kInt8) {
       // pairs of columns 0 and 2 (of four) to the first half of the 16, 1 and 3 to the second
       const int half = piece & ~1, within = (piece & 1) * 8;
       *reinterpret_cast<uint2*>(at + (half ^ swizzle) * 16 + within) = make_uint2(v.x, v.z);
       *reinterpret_cast<uint2*>(at + ((half + 1) ^ swizzle) * 16 + within) = make_uint2(v.y, v.w);
-    } else {
+    } else if constexpr (kPrecision == Precision::kInt4) {
       // of 32 columns: pair i of word t to place t of piece i
       const uint32_t words[4] = {v.x, v.y, v.z, v.w};
       const int first = piece & ~3, within = (piece & 3) * 4;

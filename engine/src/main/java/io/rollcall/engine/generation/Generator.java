@@ -51,9 +51,18 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
       GenerationOptions options,
       int workers,
       Iterator<Prompt> prompts) {
+    this(model, plan, options, workers, encoded(prompts, template, options));
+  }
+
+  /** The same of prompts that others have encoded, for these options and this model. */
+  public Generator(
+      LoadedModel model,
+      SparsityPlan plan,
+      GenerationOptions options,
+      int workers,
+      Iterator<EncodedPrompt> prompts) {
     this(
         model,
-        template,
         options,
         prompts,
         model.runner(requireModel(plan, model), runnerOptions(model, options, workers)));
@@ -66,18 +75,42 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
       GenerationOptions options,
       Iterator<Prompt> prompts,
       ModelRunner runner) {
+    this(model, options, encoded(prompts, template, options), runner);
+  }
+
+  private Generator(
+      LoadedModel model,
+      GenerationOptions options,
+      Iterator<EncodedPrompt> prompts,
+      ModelRunner runner) {
     this.config = model.config();
     this.tokenizer = model.tokenizer();
     this.options = options;
     this.runner = runner;
     scheduler =
         new Scheduler<>(
-            new PromptReader(prompts, template, options, finished::add),
+            new SequenceReader(prompts, options.seed(), finished::add),
             options.batchSize(),
             cache());
     counters = new SparsityCounters(config.layers(), options.batchSize(), model.cost());
     batch = new TokenBatch(runner.tokenCapacity());
     neurons = (long) config.layers() * config.intermediateSize();
+  }
+
+  private static Iterator<EncodedPrompt> encoded(
+      Iterator<Prompt> prompts, PromptTemplate template, GenerationOptions options) {
+    PromptEncoder encoder = new PromptEncoder(template, options);
+    return new Iterator<>() {
+      @Override
+      public boolean hasNext() {
+        return prompts.hasNext();
+      }
+
+      @Override
+      public EncodedPrompt next() {
+        return encoder.encode(prompts.next());
+      }
+    };
   }
 
   private Scheduler.Cache<Sequence> cache() {

@@ -202,14 +202,7 @@ public final class GenerateAction {
     Broadcast<InferenceTask.Work> work =
         JavaSparkContext.fromSparkContext(context)
             .broadcast(
-                new InferenceTask.Work(
-                    labels,
-                    setup.model(),
-                    profile,
-                    setup.decoding(),
-                    setup.template(),
-                    setup.configuration(),
-                    pending.kept().size()));
+                new InferenceTask.Work(labels, setup, profile, pending.kept().size()));
     try {
       Dataset<Row> both =
           pending

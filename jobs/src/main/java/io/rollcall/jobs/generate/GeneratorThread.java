@@ -1,8 +1,8 @@
 package io.rollcall.jobs.generate;
 
+import io.rollcall.engine.generation.EncodedPrompt;
 import io.rollcall.engine.generation.Generation;
 import io.rollcall.engine.generation.Generator;
-import io.rollcall.engine.generation.Prompt;
 import java.util.ArrayDeque;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
@@ -10,15 +10,15 @@ import java.util.concurrent.CancellationException;
 import java.util.function.Function;
 
 /**
- * A generator in a thread of its own, so that what computes does not wait while the task reads prompts
- * and writes rows. Prompts are read by the task's thread, as Spark's iterators want it, in {@link
- * #next()}; a bounded number of them, and of generations, waits for the other thread. The generator
+ * A generator in a thread of its own, so that what computes does not wait while the task reads and
+ * encodes prompts and writes rows. Prompts are read by the task's thread, as Spark's iterators want it,
+ * in {@link #next()}; a bounded number of them, and of generations, waits for the other thread. The generator
  * meets the same prompts in the same order as it would in the task's thread.
  */
 final class GeneratorThread implements AutoCloseable {
   private static final long CHECK_MILLIS = 500;
 
-  private final Iterator<Prompt> source;
+  private final Iterator<EncodedPrompt> source;
   private final int ahead;
   private final Runnable check;
   private final Generator generator;
@@ -26,7 +26,7 @@ final class GeneratorThread implements AutoCloseable {
 
   private final Object lock = new Object();
   // guarded by the lock
-  private final ArrayDeque<Prompt> prompts = new ArrayDeque<>();
+  private final ArrayDeque<EncodedPrompt> prompts = new ArrayDeque<>();
   private final ArrayDeque<Generation> generations = new ArrayDeque<>();
   private boolean exhausted;
   private boolean ended;
@@ -43,11 +43,11 @@ final class GeneratorThread implements AutoCloseable {
    * @param generator makes the generator of the prompts it is given; closed with this
    */
   GeneratorThread(
-      Iterator<Prompt> source,
+      Iterator<EncodedPrompt> source,
       int ahead,
       String name,
       Runnable check,
-      Function<Iterator<Prompt>, Generator> generator) {
+      Function<Iterator<EncodedPrompt>, Generator> generator) {
     this.source = source;
     this.ahead = ahead;
     this.check = check;
@@ -91,7 +91,7 @@ final class GeneratorThread implements AutoCloseable {
   /** Reads prompts while there is room for them. The lock is not held, for reading may take long. */
   private void read() {
     while (wanted()) {
-      Prompt prompt = source.hasNext() ? source.next() : null;
+      EncodedPrompt prompt = source.hasNext() ? source.next() : null;
       synchronized (lock) {
         if (prompt == null) {
           exhausted = true;
@@ -140,7 +140,7 @@ final class GeneratorThread implements AutoCloseable {
   }
 
   /** The prompts as the generator's thread sees them. */
-  private final class Prompts implements Iterator<Prompt> {
+  private final class Prompts implements Iterator<EncodedPrompt> {
     @Override
     public boolean hasNext() {
       synchronized (lock) {
@@ -153,7 +153,7 @@ final class GeneratorThread implements AutoCloseable {
     }
 
     @Override
-    public Prompt next() {
+    public EncodedPrompt next() {
       if (!hasNext()) {
         throw new NoSuchElementException();
       }

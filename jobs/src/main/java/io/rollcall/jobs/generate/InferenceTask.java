@@ -2,23 +2,18 @@ package io.rollcall.jobs.generate;
 
 import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
+import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.generation.Generator;
-import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.generation.PromptEncoder;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.engine.text.PromptTemplate;
 import io.rollcall.jobs.output.Tables;
-import io.rollcall.jobs.runtime.ModelRegistry;
-import io.rollcall.jobs.runtime.ModelSource;
-import io.rollcall.jobs.runtime.TemplateSource;
 import java.io.Serializable;
 import java.util.Iterator;
-import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Row;
-import org.apache.spark.util.SerializableConfiguration;
 import org.apache.spark.util.TaskCompletionListener;
 
 /** Answers the prompts of one partition with the model of its process. */
@@ -27,20 +22,10 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
   /**
    * What every task of a run needs.
    *
-   * <p>The crossover is the device's own: each executor measures it.
-   *
-   * @param configuration Hadoop's, for a model on a remote file system
    * @param keptColumns how many input columns follow a generation's own
    */
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
-  record Work(
-      Tables.Labels labels,
-      ModelSource model,
-      SparsityProfile profile,
-      Decoding decoding,
-      TemplateSource template,
-      SerializableConfiguration configuration,
-      int keptColumns)
+  record Work(Tables.Labels labels, TaskSetup setup, SparsityProfile profile, int keptColumns)
       implements Serializable {}
 
   /** Prompts and generations that may wait between the task's thread and the generator's, in batches. */
@@ -58,35 +43,23 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
   public Iterator<Row> call(Iterator<Row> rows) {
     TaskContext task = TaskContext.get();
     Work work = broadcast.value();
-    Configuration configuration = work.configuration().value();
     return TaskFaults.rethrown(
         () -> {
-          ModelRegistry.Lease lease = ModelRegistry.process().acquire(work.model(), task, configuration);
-          LoadedModel model = lease.model();
-          Decoding decoding = work.decoding();
-          SparsityPlan plan =
-              new SparsityPlan(
-                  work.profile(),
-                  lease.crossover(work.profile(), decoding.batchSize(), task.cpus()));
-          PromptFeed feed = new PromptFeed(rows, work.keptColumns(), task);
-          PromptTemplate template = work.template().of(model.model(), lease.files());
+          TaskModel model = work.setup().lease(task);
+          SparsityPlan plan = model.plan(work.profile());
+          GenerationOptions options = model.options();
+          PromptEncoder encoder = new PromptEncoder(model.template(), options);
+          PromptFeed feed = new PromptFeed(rows, encoder, work.keptColumns(), task);
           GeneratorThread generator =
               new GeneratorThread(
                   feed,
-                  AHEAD * decoding.batchSize(),
+                  AHEAD * options.batchSize(),
                   "rollcall generator of partition " + task.partitionId(),
                   task::killTaskIfInterrupted,
-                  prompts ->
-                      new Generator(
-                          model,
-                          plan,
-                          template,
-                          decoding.options(model.config()),
-                          task.cpus(),
-                          prompts));
+                  prompts -> new Generator(model.model(), plan, options, model.workers(), prompts));
           // ends before the lease does: listeners run in the order opposite to their adding
           task.addTaskCompletionListener((TaskCompletionListener) ended -> generator.close());
-          DeviceUse device = DeviceUse.of(lease, generator.generator().device(), plan);
+          DeviceUse device = DeviceUse.of(model.lease(), generator.generator().device(), plan);
           return new TaskRows(work.labels(), feed, generator, device, task, totals);
         });
   }

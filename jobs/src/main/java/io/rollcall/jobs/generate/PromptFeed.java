@@ -1,7 +1,9 @@
 package io.rollcall.jobs.generate;
 
+import io.rollcall.engine.generation.EncodedPrompt;
 import io.rollcall.engine.generation.Generation;
 import io.rollcall.engine.generation.Prompt;
+import io.rollcall.engine.generation.PromptEncoder;
 import io.rollcall.jobs.input.PromptTable;
 import java.util.ArrayDeque;
 import java.util.Arrays;
@@ -14,19 +16,21 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.sql.Row;
 
 /**
- * The prompts of a partition as the task's thread reads them. Rows that the input already ruled out go to
+ * The prompts of a partition as the task's thread reads and encodes them. Rows that the input already ruled out go to
  * {@link #rejected} instead; kept columns wait here for their generation.
  */
-final class PromptFeed implements Iterator<Prompt> {
+final class PromptFeed implements Iterator<EncodedPrompt> {
   private final Iterator<Row> rows;
+  private final PromptEncoder encoder;
   private final List<?> nothingKept;
   private final TaskContext task;
   private final ArrayDeque<Generation> rejected = new ArrayDeque<>();
   private final Map<String, List<?>> kept = new HashMap<>();
-  private Prompt next;
+  private EncodedPrompt next;
 
-  PromptFeed(Iterator<Row> rows, int keptColumns, TaskContext task) {
+  PromptFeed(Iterator<Row> rows, PromptEncoder encoder, int keptColumns, TaskContext task) {
     this.rows = rows;
+    this.encoder = encoder;
     this.nothingKept = Arrays.asList(new Object[keptColumns]);
     this.task = task;
   }
@@ -43,7 +47,7 @@ final class PromptFeed implements Iterator<Prompt> {
       }
       String error = row.getAs(PromptTable.ERROR);
       if (error == null) {
-        next = new Prompt(id, row.getAs(PromptTable.PROMPT));
+        next = encoder.encode(new Prompt(id, row.getAs(PromptTable.PROMPT)));
       } else {
         rejected.add(Generation.error(id, error, 0));
       }
@@ -52,11 +56,11 @@ final class PromptFeed implements Iterator<Prompt> {
   }
 
   @Override
-  public Prompt next() {
+  public EncodedPrompt next() {
     if (!hasNext()) {
       throw new NoSuchElementException();
     }
-    Prompt prompt = next;
+    EncodedPrompt prompt = next;
     next = null;
     return prompt;
   }

@@ -4,26 +4,42 @@ import io.rollcall.engine.calibration.DecodePositions;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.text.PromptTemplate;
+import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.Place;
 
 /**
  * A task's model, and how to decode with it.
  *
- * @param files that it was loaded from
- * @param place where it computes
+ * @param lease of the model, until the task ends
  * @param workers threads of the task
  */
 public record TaskModel(
-    LoadedModel model,
-    ModelFiles files,
-    Place place,
-    PromptTemplate template,
-    GenerationOptions options,
-    int workers) {
+    ModelRegistry.Lease lease, PromptTemplate template, GenerationOptions options, int workers) {
+
+  public LoadedModel model() {
+    return lease.model();
+  }
+
+  /** What it was loaded from. */
+  public ModelFiles files() {
+    return lease.files();
+  }
+
+  /** Where it computes. */
+  public Place place() {
+    return lease.place();
+  }
+
+  /** The profile with the crossover of what this task computes on. */
+  SparsityPlan plan(SparsityProfile profile) {
+    return new SparsityPlan(profile, lease.crossover(profile, options.batchSize(), workers));
+  }
 
   /** The dense decode steps of documents. */
   public DecodePositions positions() {
-    return new DecodePositions(model, files, template, options, workers);
+    return new DecodePositions(model(), files(), template, options, workers);
   }
 }

@@ -2,7 +2,7 @@ package io.rollcall.jobs.generate;
 
 import com.esotericsoftware.kryo.DefaultSerializer;
 import com.esotericsoftware.kryo.serializers.JavaSerializer;
-import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.model.Model;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
 import io.rollcall.jobs.runtime.TemplateSource;
@@ -46,13 +46,11 @@ public record TaskSetup(
   public TaskModel lease(TaskContext task) {
     ModelRegistry.Lease lease =
         ModelRegistry.process().acquire(model, task, configuration.value());
-    LoadedModel loaded = lease.model();
+    Model head = lease.model().model();
     return new TaskModel(
-        loaded,
-        lease.files(),
-        lease.place(),
-        template.of(loaded.model(), lease.files()),
-        decoding.options(loaded.config()),
+        lease,
+        template.of(head, lease.files()),
+        decoding.options(head.config()),
         task.cpus());
   }
 }

@@ -9,7 +9,9 @@ import org.scalatest.BeforeAndAfterAll
 import org.scalatest.funsuite.AnyFunSuite
 
 import io.rollcall.engine.checkpoint.ModelFiles
-import io.rollcall.engine.generation.{Generation, GenerationOptions, Generator, Prompt}
+import io.rollcall.engine.generation.{
+  EncodedPrompt, Generation, GenerationOptions, Generator, Prompt, PromptEncoder
+}
 import io.rollcall.engine.runner.CpuModel
 import io.rollcall.engine.sparsity.SparsityPlan
 import io.rollcall.kernels.WeightType
@@ -24,14 +26,18 @@ class GeneratorThreadSuite extends AnyFunSuite with BeforeAndAfterAll {
   private val prompts = Vector.tabulate(40)(i =>
     new Prompt(s"p$i", "A library for reading archives. " * (1 + i % 5) + s"It has $i parts."))
 
-  private def generator(prompts: java.util.Iterator[Prompt]): Generator =
-    new Generator(
-      model, SparsityPlan.dense(model.digest), model.template,
-      GenerationOptions.greedy(batch, 8, 256), 1, prompts)
+  private lazy val options = GenerationOptions.greedy(batch, 8, 256)
+  private lazy val encoder = new PromptEncoder(model.template, options)
+
+  private def encoded(prompts: Iterator[Prompt]): java.util.Iterator[EncodedPrompt] =
+    prompts.map(encoder.encode).asJava
+
+  private def generator(prompts: java.util.Iterator[EncodedPrompt]): Generator =
+    new Generator(model, SparsityPlan.dense(model.digest), options, 1, prompts)
 
   private def threaded(
       source: Iterator[Prompt], ahead: Int = batch, check: () => Unit = () => ()): GeneratorThread =
-    new GeneratorThread(source.asJava, ahead, "a generator", () => check(), p => generator(p))
+    new GeneratorThread(encoded(source), ahead, "a generator", () => check(), p => generator(p))
 
   private def rest(thread: GeneratorThread): Vector[Generation] =
     Iterator.continually(thread.next()).takeWhile(_ != null).toVector
@@ -49,7 +55,7 @@ class GeneratorThreadSuite extends AnyFunSuite with BeforeAndAfterAll {
   }
 
   test("it gives what the generator alone gives, in its order, however little may wait") {
-    val alone = generator(prompts.iterator.asJava)
+    val alone = generator(encoded(prompts.iterator))
     val expected = try alone.asScala.toVector finally alone.close()
     for (ahead <- Seq(1, 3, 1000))
       using(threaded(prompts.iterator, ahead)) { thread =>
@@ -89,10 +95,10 @@ class GeneratorThreadSuite extends AnyFunSuite with BeforeAndAfterAll {
 
   test("what the generator throws reaches the asker as it was") {
     val fault = new IllegalStateException("a fault")
-    val broken: java.util.Iterator[Prompt] = Iterator.continually[Prompt](throw fault).asJava
+    val broken: java.util.Iterator[EncodedPrompt] = Iterator.continually[EncodedPrompt](throw fault).asJava
     using(
       new GeneratorThread(
-        prompts.iterator.asJava, batch, "a generator", () => (), _ => generator(broken))) { thread =>
+        encoded(prompts.iterator), batch, "a generator", () => (), _ => generator(broken))) { thread =>
       assert(intercept[IllegalStateException](rest(thread)) eq fault)
       assert(intercept[IllegalStateException](thread.next()) eq fault)
     }

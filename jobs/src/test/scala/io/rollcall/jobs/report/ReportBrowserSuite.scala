@@ -11,6 +11,7 @@ import scala.jdk.CollectionConverters._
 
 import io.rollcall.jobs.SparkSuite
 import io.rollcall.jobs.analysis.RecordedRuns.record
+import io.rollcall.jobs.generate.{GenerateAction, Requests}
 import org.openqa.selenium.{By, OutputType}
 import org.openqa.selenium.chrome.{ChromeDriver, ChromeDriverService, ChromeOptions}
 import org.openqa.selenium.logging.{LogType, LoggingPreferences}
@@ -81,31 +82,41 @@ class ReportBrowserSuite extends SparkSuite {
     assert(list(browser, ReportBrowserSuite.faint) == Seq(), where)
   }
 
+  /** Looks at the page of a run, and of an evaluation, in both widths and schemes. */
+  private def look(output: String, evaluations: Seq[String], charts: Int): Unit =
+    withBrowser { browser =>
+      val page = path("page.html")
+      new ReportAction(
+        spark,
+        new ReportRequest(
+          util.List.of(output), page, evaluations.asJava, OptionalDouble.empty()))
+        .execute()
+      for (width <- Seq(390, 1280); scheme <- Seq("light", "dark")) {
+        open(browser, page, width, scheme)
+        check(browser, charts, s"$width pixels, $scheme")
+        // with every table unfolded
+        browser.executeScript(
+          "document.querySelectorAll('details').forEach(function (one) { one.open = true; })")
+        check(browser, charts, s"$width pixels, $scheme, unfolded")
+      }
+      val pdf = OutputType.BYTES.convertFromBase64Png(browser.print(new PrintOptions).getContent)
+      assert(new String(pdf, 0, 5, "US-ASCII") == "%PDF-")
+      assert(Files.size(Path.of(page)) < 2 * 1024 * 1024)
+    }
+
   for ((name, run, charts) <- Seq(("two layers", Pages.full, 9), ("32 layers", Pages.deep, 9)))
     test(s"$name: charts drawn, no text over another, readable, in both schemes and widths") {
-      withBrowser { browser =>
-        record(spark, path("out"), run)
-        new File(path("quality")).mkdirs()
-        write("quality/metrics.json", Pages.metrics)
-        val page = path("page.html")
-        new ReportAction(
-          spark,
-          new ReportRequest(
-            util.List.of(path("out")), page, util.List.of(path("quality")), OptionalDouble.empty()))
-          .execute()
-        for (width <- Seq(390, 1280); scheme <- Seq("light", "dark")) {
-          open(browser, page, width, scheme)
-          check(browser, charts, s"$width pixels, $scheme")
-          // with every table unfolded
-          browser.executeScript(
-            "document.querySelectorAll('details').forEach(function (one) { one.open = true; })")
-          check(browser, charts, s"$width pixels, $scheme, unfolded")
-        }
-        val pdf = OutputType.BYTES.convertFromBase64Png(browser.print(new PrintOptions).getContent)
-        assert(new String(pdf, 0, 5, "US-ASCII") == "%PDF-")
-        assert(Files.size(Path.of(page)) < 2 * 1024 * 1024)
-      }
+      record(spark, path("out"), run)
+      new File(path("quality")).mkdirs()
+      write("quality/metrics.json", Pages.metrics)
+      look(path("out"), Seq(path("quality")), charts)
     }
+
+  test("so too of a run of the built-in model") {
+    val input = prompts("in", Requests.documents(40): _*)
+    new GenerateAction(spark, Requests(input, path("out"), batchSize = 4)).execute()
+    look(path("out"), Seq.empty, charts = 8)
+  }
 }
 
 object ReportBrowserSuite {

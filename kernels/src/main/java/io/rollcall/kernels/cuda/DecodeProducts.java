@@ -10,6 +10,9 @@ import java.util.Arrays;
  * belongs to one stream.
  */
 public final class DecodeProducts implements AutoCloseable {
+  /** Most sequences whose activations one block holds. */
+  public static final int MOST_HELD = DecodeShapes.MOST_HELD;
+
   private final CudaContext context;
   private final int multiprocessors;
   private final Scratch scratch;

@@ -6,7 +6,6 @@ import io.rollcall.kernels.cuda.Attention;
 import io.rollcall.kernels.cuda.CudaGraph;
 import io.rollcall.kernels.cuda.DecodeCorrection;
 import io.rollcall.kernels.cuda.DecodeFeedForward;
-import io.rollcall.kernels.cuda.DecodeProducts;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.Elementwise;
 import io.rollcall.kernels.cuda.PinnedBuffer;
@@ -25,6 +24,7 @@ final class DecodeSteps {
   private final List<DecodeFeedForward.Layer> feedForwardLayers;
   private final List<DecodeCorrection.Layer> corrections;
   private final DecodeCorrection correction;
+  private final Projections projections;
   private final CudaGraph[] graphs;
   private final DeviceBuffer hidden;
   private final DeviceBuffer x;
@@ -67,6 +67,7 @@ final class DecodeSteps {
     hidden = held.device("hidden states", (long) rows * d * Float.BYTES);
     x = held.device("activations", (long) rows * Math.max(d, layout.headColumns()) * Short.BYTES);
     queries = held.device("queries", (long) rows * layout.headColumns() * Short.BYTES);
+    projections = new Projections(runner, rows, queries);
     attended = held.device("attention", (long) rows * layout.headColumns() * Short.BYTES);
     attentionScratch =
         held.device(
@@ -85,33 +86,15 @@ final class DecodeSteps {
   private long sumBytes(int mostRows) {
     long most = 0;
     for (int rows = 1; rows <= mostRows; rows *= 2) {
-      int splits = Math.max(outputSplits(rows), feedForwardSplits(rows));
+      int splits = Math.max(projections.outputSplits(rows), feedForwardSplits(rows));
       most = Math.max(most, (long) splits * rows);
     }
     return most * config.hiddenSize() * Float.BYTES;
   }
 
-  private int outputSplits(int rows) {
-    return runner.products.projectSplits(runner.model.weights().layers().get(0).output(), rows);
-  }
-
   /** Summands of a layer's output, its correction included. */
   private int feedForwardSplits(int rows) {
     return feedForward.splits(rows) + (correction == null ? 0 : 1);
-  }
-
-  private DecodeProducts.Heads heads(int layer) {
-    return new DecodeProducts.Heads(
-        config.heads(),
-        config.kvHeads(),
-        config.headSize(),
-        runner.rotation.cosines(),
-        runner.rotation.sines(),
-        runner.pages().table(),
-        runner.pages().shape().maxPages(),
-        runner.pages().keys(layer),
-        runner.pages().values(layer),
-        queries);
   }
 
   /** x of so many rows, f16 [rows x d]: what prefill gathers its last tokens into. */
@@ -178,13 +161,12 @@ final class DecodeSteps {
         rows);
     for (int layer = 0; layer < layers.size(); layer++) {
       DeviceLayer w = layers.get(layer);
-      runner.products.queryKeyValue(
-          runner.stream, w.queryKeyValue(), x, rows, runner.state(), heads(layer));
+      projections.queryKeyValue(layer, x, rows);
       runner.attention.decode(
           runner.stream, runner.pages(), layer, runner.state(), rows, queries, attended,
           attentionScratch);
-      runner.products.projectSplit(runner.stream, w.output(), attended, rows, sums);
-      normalise(outputSplits(rows), runner.norm(w.feedForwardNorm()), rows);
+      projections.output(layer, attended, rows, sums);
+      normalise(projections.outputSplits(rows), runner.norm(w.feedForwardNorm()), rows);
       DecodeFeedForward.Call call = call(layer, rows);
       hook.before(call);
       feedForward.step(runner.stream, call);

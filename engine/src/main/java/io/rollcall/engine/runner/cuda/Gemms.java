@@ -10,7 +10,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Products of many rows, for prefill: the node's cuBLAS, else our own kernels. */
+/** Products of many rows, for prefill and for decode's projections where it wins: the node's cuBLAS, else our own kernels. */
 final class Gemms {
   private static final Logger LOG = LoggerFactory.getLogger(Gemms.class);
   private static final AtomicBoolean SAID = new AtomicBoolean();

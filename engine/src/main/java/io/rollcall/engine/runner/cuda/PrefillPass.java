@@ -6,7 +6,6 @@ import io.rollcall.kernels.WeightType;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.DeviceMatrix;
 import io.rollcall.kernels.cuda.Elementwise;
-import io.rollcall.kernels.cuda.Gemm;
 import io.rollcall.kernels.cuda.PinnedBuffer;
 import io.rollcall.kernels.cuda.PrefillTiles;
 import io.rollcall.kernels.cuda.Quantiser;
@@ -28,7 +27,6 @@ final class PrefillPass {
   private final RunnerState runner;
   private final ModelConfig config;
   private final int capacity;
-  private final Gemm gemm;
   private final Quantiser quantiser;
   private final PinnedBuffer staging;
   private final DeviceBuffer tokens;
@@ -50,7 +48,6 @@ final class PrefillPass {
     config = runner.config;
     capacity = capacity(runner.model.layout());
     Allocations held = runner.held;
-    gemm = held.keep(Gemms.open(runner.context, runner.stream));
     quantiser = new Quantiser(runner.context);
     DeviceLayout layout = runner.model.layout();
     long n = capacity;
@@ -105,7 +102,7 @@ final class PrefillPass {
   }
 
   String gemmName() {
-    return Gemms.name(gemm);
+    return Gemms.name(runner.gemm);
   }
 
   /** Puts the pass on the stream, up to the hidden states. */
@@ -165,7 +162,7 @@ final class PrefillPass {
     runner.elementwise.activateAndMultiply(
         runner.stream, config.activation(), gateUp, activated, n, f);
     int d = config.hiddenSize();
-    gemm.multiply(
+    runner.gemm.multiply(
         activated, f, f16(w.down()), d, hidden, d, true, n, d, f, 1 / Elementwise.NEURON_SCALE, 1);
   }
 
@@ -177,7 +174,7 @@ final class PrefillPass {
   /** out [n x rows] = in [n x columns] W^T + beta out. */
   private void multiply(
       DeviceBuffer in, DeviceMatrix w, DeviceBuffer out, boolean f32, int n, float beta) {
-    gemm.multiplyTransposed(in, f16(w), out, f32, n, w.rows(), w.columns(), beta);
+    runner.gemm.multiplyTransposed(in, f16(w), out, f32, n, w.rows(), w.columns(), beta);
   }
 
   private DeviceBuffer f16(DeviceMatrix w) {

@@ -9,6 +9,7 @@ import io.rollcall.kernels.cuda.CudaStream;
 import io.rollcall.kernels.cuda.DecodeProducts;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.Elementwise;
+import io.rollcall.kernels.cuda.Gemm;
 import io.rollcall.kernels.cuda.KeyValuePages;
 import io.rollcall.kernels.cuda.PinnedBuffer;
 import io.rollcall.kernels.cuda.Sampling;
@@ -27,6 +28,7 @@ final class RunnerState {
   final Attention attention;
   final Attention.Rotation rotation;
   final DecodeProducts products;
+  final Gemm gemm;
   final DeviceBuffer logits;
   private final Sampling sampling;
   private final DeviceBuffer endTokens;
@@ -58,6 +60,7 @@ final class RunnerState {
     int mostRows =
         Math.max(model.layout().queryKeyValueRows(), 2 * config.intermediateSize());
     products = held.keep(new DecodeProducts(context, mostRows, rows));
+    gemm = held.keep(Gemms.open(context, stream));
     logits = held.device("logits", (long) StepState.MAX_BATCH * config.vocabulary() * Float.BYTES);
     sampling =
         held.keep(
