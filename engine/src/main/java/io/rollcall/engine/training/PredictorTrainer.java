@@ -18,7 +18,7 @@ import java.util.SplittableRandom;
  */
 public final class PredictorTrainer implements AutoCloseable {
   private static final int BATCH = 256;
-  private static final double RATE = 1e-3;
+  private static final double RATE = 3e-3;
   /** Epochs without a better one before the last. */
   private static final int PATIENCE = 5;
   /** Held-out positions looked at, which bounds their logits' memory. */

@@ -89,16 +89,20 @@ public final class CalibrateAction {
   private SparsityProfile calibrate() {
     ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
     try (Model model = ModelReader.described(modelFiles)) {
-      return calibrate(model);
+      SparsityProfile given =
+          request.profile() == null
+              ? null
+              : ProfileFiles.read(request.profile(), model, configuration);
+      SparsityProfile profile = calibrate(model, given);
+      return profile.predictors() == null || given.calibration() == null
+          ? profile
+          : profile.with(given.calibration().training());
     }
   }
 
-  private SparsityProfile calibrate(Model model) {
+  /** @param given the profile that the options name; null for none */
+  private SparsityProfile calibrate(Model model, SparsityProfile given) {
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
-    SparsityProfile given =
-        request.profile() == null
-            ? null
-            : ProfileFiles.read(request.profile(), model, configuration);
     Calibrator.Target target = target(given);
     Corrections corrections = corrections(given, target);
     PromptTable table = PromptTable.open(spark, request.input(), request.references());

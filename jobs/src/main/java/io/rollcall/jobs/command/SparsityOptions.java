@@ -14,7 +14,8 @@ final class SparsityOptions {
   @Option(
       names = "--method",
       paramLabel = "METHOD",
-      description = "dense, cats, m-countdown, d-countdown-oracle or s-countdown-oracle (default:"
+      description = "dense, cats, m-countdown, d-countdown-oracle or s-countdown-oracle;"
+          + " d-countdown or s-countdown where the model brings a profile with predictors (default:"
           + " the profile's, else m-countdown)")
   private String method;
 
@@ -30,7 +31,8 @@ final class SparsityOptions {
   @Option(
       names = "--profile",
       paramLabel = "FILE",
-      description = "thresholds found before; brings its method, sparsity and union")
+      description = "thresholds found before; brings its method, sparsity and union;"
+          + " builtin:MODEL/FILE for one that ships with a built-in model")
   private String profile;
 
   @Option(

@@ -5,8 +5,9 @@ import io.rollcall.engine.model.Model;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.jobs.UsageException;
+import io.rollcall.jobs.runtime.OwnProfiles;
 import io.rollcall.jobs.runtime.ProfileFiles;
-import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
 import org.slf4j.Logger;
@@ -14,9 +15,6 @@ import org.slf4j.LoggerFactory;
 
 /** Finds a run's thresholds by what was asked for, once, before the run. */
 public final class SparsityPlanner {
-  /** A profile that a model directory may bring; it applies where nothing else was asked for. */
-  static final String OWN_PROFILE = "sparsity_profile.json";
-
   static final double DEFAULT_SPARSITY = 0.5;
   private static final Logger LOG = LoggerFactory.getLogger(SparsityPlanner.class);
 
@@ -53,23 +51,22 @@ public final class SparsityPlanner {
   }
 
   private Optional<SparsityProfile> own(SparsityRequest request) {
-    if (request.sparsity() != null || !files.has(OWN_PROFILE)) {
+    if (request.sparsity() != null) {
       return Optional.empty();
     }
-    String json = new String(files.read(OWN_PROFILE), StandardCharsets.UTF_8);
-    SparsityProfile own = SparsityProfile.fromJson(json, files.name() + "/" + OWN_PROFILE, files::read);
-    boolean fits =
-        (request.method() == null || request.method() == own.method())
-            && (request.union() == null || request.union().equals(own.union()));
-    if (fits) {
-      LOG.info("Thresholds from the model's own profile");
-    }
-    return fits ? Optional.of(own) : Optional.empty();
+    Optional<SparsityProfile> own =
+        new OwnProfiles(files).find(request.method(), request.union());
+    own.ifPresent(
+        profile -> LOG.info("Thresholds from the model's own profile of {}", profile.method()));
+    return own;
   }
 
   private static SparsityProfile calibrate(SparsityRequest request, Calibration calibration) {
     double sparsity = request.sparsity() == null ? DEFAULT_SPARSITY : request.sparsity();
     Method method = request.method() == null ? Method.M_COUNTDOWN : request.method();
+    if (method.needsPredictor()) {
+      throw new UsageException(SparsityRequest.withoutPredictor(method));
+    }
     UnionStrategy union = request.union() == null ? new UnionStrategy.Shared() : request.union();
     LOG.info("Calibrating {} for sparsity {} and union {}", method, sparsity, union);
     return calibration.calibrate(method, union, sparsity);

@@ -9,7 +9,8 @@ import java.io.Serializable;
  * The sparsity a user asked for; null where nothing was said.
  *
  * @param method null leaves it to the profile, else m-countdown
- * @param sparsity fraction of neurons to drop; thresholds for it come from calibration
+ * @param sparsity fraction of neurons to drop; thresholds for it come from calibration, which makes
+ *     no predictors
  * @param profile path of a profile, whose method and union then apply
  * @param union null leaves it to the profile, else shared
  */
@@ -31,15 +32,16 @@ public record SparsityRequest(
       throw new UsageException(
           "--sparsity " + sparsity + " is outside (0, 1); it is the fraction of neurons to drop");
     }
-    if (method != null && method.needsPredictor()) {
-      throw new UsageException(
-          "--method "
-              + method
-              + " needs a profile with a predictor, which train-predictor writes; give it with"
-              + " --profile, or use "
-              + method
-              + "-oracle or m-countdown");
+    if (method != null && method.needsPredictor() && sparsity != null) {
+      throw new UsageException(withoutPredictor(method));
     }
+  }
+
+  /** What to do where a method's predictor is nowhere to be had. */
+  static String withoutPredictor(Method method) {
+    return "--method " + method
+        + " needs a profile with a predictor, which train-predictor writes; give it with"
+        + " --profile, or use " + method + "-oracle or m-countdown";
   }
 
   /** Thresholds to be calibrated. */

@@ -1,6 +1,7 @@
 package io.rollcall.jobs.runtime;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import java.nio.charset.StandardCharsets;
@@ -30,17 +31,31 @@ public final class ProfileFiles {
   /**
    * Reads a profile.
    *
-   * @param path the JSON's file; it names the tensors'
+   * @param path the JSON's file, which names the tensors'; or one that ships with a built-in model,
+   *     {@code builtin:MODEL/FILE}
    * @throws UserException when it is not one, or not of this model
    */
   public static SparsityProfile read(String path, Model model, Configuration configuration) {
     SparsityProfile profile =
-        SparsityProfile.fromJson(
-            TextFile.read("profile", path, configuration),
-            path,
-            file -> TextFile.sibling("profile tensors", path, file, configuration));
+        path.startsWith(ModelFiles.BUILTIN)
+            ? builtin(path)
+            : SparsityProfile.fromJson(
+                TextFile.read("profile", path, configuration),
+                path,
+                file -> TextFile.sibling("profile tensors", path, file, configuration));
     profile.requireFits(model);
     return profile;
+  }
+
+  private static SparsityProfile builtin(String path) {
+    int slash = path.lastIndexOf('/');
+    if (slash < 0) {
+      throw new UserException(
+          "profile '" + path + "' names no file; give builtin:MODEL/FILE, "
+              + path + "/sparsity_profile.json say");
+    }
+    return new OwnProfiles(ModelFiles.locate(path.substring(0, slash)))
+        .read(path.substring(slash + 1));
   }
 
   /** Plain name of the safetensors file. */

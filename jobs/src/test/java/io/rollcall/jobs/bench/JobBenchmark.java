@@ -2,6 +2,7 @@ package io.rollcall.jobs.bench;
 
 import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.generation.Prompt;
+import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.generate.GenerateAction;
@@ -125,8 +126,7 @@ public final class JobBenchmark {
               rounds,
               prompts);
       for (String method : argument(arguments, "methods", "dense,m-countdown").split(",")) {
-        benchmark.run(
-            method, method.equals("dense") ? SparsityRequest.dense() : SparsityRequest.unspecified());
+        benchmark.run(method, new SparsityRequest(Method.parse(method), null, null, null));
       }
     }
   }

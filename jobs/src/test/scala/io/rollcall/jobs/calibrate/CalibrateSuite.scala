@@ -6,12 +6,14 @@ import java.nio.file.{Files, Paths}
 import scala.jdk.CollectionConverters._
 
 import io.rollcall.engine.UserException
+import io.rollcall.engine.checkpoint.ModelFiles
 import io.rollcall.engine.sparsity.{Method, SparsityProfile, UnionStrategy}
 import io.rollcall.jobs.{SparkSuite, UsageException}
 import io.rollcall.jobs.command.RollcallCommand
 import io.rollcall.jobs.generate.{Decoding, GenerateAction, Requests, SparsityRequest}
 import io.rollcall.jobs.input.PromptSource
 import io.rollcall.jobs.recovery.{RecoverAction, RecoverRequest}
+import io.rollcall.jobs.runtime.OwnProfiles
 
 class CalibrateSuite extends SparkSuite {
   private def request(
@@ -65,6 +67,23 @@ class CalibrateSuite extends SparkSuite {
         input, path("generations"), new SparsityRequest(null, null, path("p.json"), null),
         batchSize = 4)).execute()
     assert(math.abs(generated.totals.unionDensity - 0.4) < 0.05)
+  }
+
+  test("predictors get thresholds anew and stay what they are") {
+    val input = prompts("in", Requests.documents(96): _*)
+    val shipped = new OwnProfiles(ModelFiles.locate("builtin:summarizer-20m"))
+      .find(Method.D_COUNTDOWN, null).get
+    val name = if (shipped.predictors.file.contains("d-countdown")) ".d-countdown" else ""
+    val profile = calibrate(
+      request(
+        input, path("p.json"), method = null,
+        profile = s"builtin:summarizer-20m/sparsity_profile$name.json", sparsity = 0.6))
+    assert(profile.method == Method.D_COUNTDOWN && profile.predictors.file == "p.safetensors")
+    assert(profile.predictors.write.sameElements(shipped.predictors.write))
+    assert(Files.readAllBytes(Paths.get(path("p.safetensors"))).sameElements(profile.tensors))
+    for (bucket <- profile.calibration.unionDensity; density <- bucket)
+      assert(math.abs(density - 0.4) < 0.005)
+    assert(profile.calibration.training.recall.toSeq == shipped.calibration.training.recall.toSeq)
   }
 
   test("another order of rows and another cluster give the same file, references another one") {

@@ -60,7 +60,7 @@ class RollcallCommandSuite extends AnyFunSuite {
       Seq("--backend", "gpu") -> "auto, cpu or cuda",
       Seq("--profile", "p", "--method", "cats") -> "--profile",
       Seq("--method", "dense", "--sparsity", "0.5") -> "--sparsity",
-      Seq("--method", "d-countdown") -> "needs a profile with a predictor",
+      Seq("--method", "d-countdown", "--sparsity", "0.5") -> "needs a profile with a predictor",
       Seq("--sparsity", "1.5") -> "outside (0, 1)",
       Seq("--top-p", "0.5") -> "--temperature",
       Seq("--keep-columns", "model") -> "--keep-columns",

@@ -88,6 +88,28 @@ class GenerateActionSuite extends SparkSuite {
     assert(result.totals.times.decodeTokens == tokens)
   }
 
+  test("the model's own profiles call about as much of other texts as of their corpus") {
+    val input = prompts("in", Requests.documents(40): _*)
+    for (method <- Seq(Method.M_COUNTDOWN, Method.D_COUNTDOWN)) {
+      val request = new SparsityRequest(method, null, null, null)
+      val result = run(Requests(input, path(method.toString), request, batchSize = 4).withPartitions(1))
+      assert(result.profile.method == method)
+      val calibrated = result.profile.calibration.unionDensity()(2)
+      val found = table(path(method.toString), "sparsity").filter(col("batch_size") === 4)
+        .orderBy("layer").select("union_density").collect().map(_.getDouble(0))
+      assert(found.length == 8)
+      for ((density, expected) <- found.zip(calibrated))
+        assert(math.abs(density - expected) < 0.15, s"$method ${found.toSeq} ${calibrated.toSeq}")
+    }
+  }
+
+  test("a method whose predictor is nowhere is refused") {
+    val request = new SparsityRequest(Method.S_COUNTDOWN, null, null, null)
+    val input = prompts("in", Requests.documents(4): _*)
+    val message = refused(Requests(input, path("out"), request))
+    assert(message.contains("--method s-countdown") && message.contains("train-predictor"))
+  }
+
   test("densities and bytes of the tables are those of the recorded masks") {
     val documents = Requests.documents(30).sortBy(_._1)
     val input = prompts("in", documents: _*)
