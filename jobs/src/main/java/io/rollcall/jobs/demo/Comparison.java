@@ -7,6 +7,7 @@ import io.rollcall.engine.generation.PhaseTimes;
 import io.rollcall.engine.generation.Prompt;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.statistics.LayerStatistics;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -18,8 +19,10 @@ import java.util.Map;
  * @param dense sums over the rounds
  * @param sparse likewise
  * @param same share of prompts whose generations are equal
+ * @param read bytes that the sparse steps read to what dense reads, those past the crossover included
  */
-record Comparison(int prompts, PhaseTimes dense, PhaseTimes sparse, double same) {
+record Comparison(
+    int prompts, PhaseTimes dense, PhaseTimes sparse, double same, double read) {
   private static final int ROUNDS = 3;
 
   static Comparison run(
@@ -43,10 +46,14 @@ record Comparison(int prompts, PhaseTimes dense, PhaseTimes sparse, double same)
             .filter(entry -> entry.getValue().equals(sparseAnswers.texts().get(entry.getKey())))
             .count();
     return new Comparison(
-        prompts.size(), denseTimes, sparseTimes, (double) same / prompts.size());
+        prompts.size(),
+        denseTimes,
+        sparseTimes,
+        (double) same / prompts.size(),
+        sparseAnswers.read());
   }
 
-  private record Answers(Map<String, String> texts, PhaseTimes times) {}
+  private record Answers(Map<String, String> texts, PhaseTimes times, double read) {}
 
   private static Answers answer(
       LoadedModel model,
@@ -61,7 +68,13 @@ record Comparison(int prompts, PhaseTimes dense, PhaseTimes sparse, double same)
         Generation generation = generator.next();
         texts.put(generation.id(), generation.output());
       }
-      return new Answers(texts, generator.times());
+      return new Answers(texts, generator.times(), read(generator.statistics()));
     }
+  }
+
+  private static double read(List<LayerStatistics> statistics) {
+    long read = statistics.stream().mapToLong(LayerStatistics::bytesRead).sum();
+    long dense = statistics.stream().mapToLong(LayerStatistics::bytesDense).sum();
+    return dense == 0 ? 1 : (double) read / dense;
   }
 }

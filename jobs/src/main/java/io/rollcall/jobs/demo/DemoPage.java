@@ -81,10 +81,15 @@ final class DemoPage {
             new Column("Method", 12, false),
             new Column("Prefill tokens/s", 16, true),
             new Column("Decode tokens/s", 15, true),
+            new Column("Weights read", 12, true),
             new Column("Same summaries", 14, true));
-    speed(table, "dense", compared.dense(), "");
+    speed(table, "dense", compared.dense(), percent(1), "");
     speed(
-        table, demo.run().profile().method().toString(), compared.sparse(), percent(compared.same()));
+        table,
+        demo.run().profile().method().toString(),
+        compared.sparse(),
+        percent(compared.read()),
+        percent(compared.same()));
     page.append(table);
   }
 
@@ -100,11 +105,13 @@ final class DemoPage {
     line("  jobs/bin/rollcall generate --help");
   }
 
-  private static void speed(TextTable table, String method, PhaseTimes times, String same) {
+  private static void speed(
+      TextTable table, String method, PhaseTimes times, String read, String same) {
     table.row(
         method,
         String.format(Locale.ROOT, "%,.0f", times.prefillTokensPerSecond()),
         String.format(Locale.ROOT, "%,.0f", times.decodeTokensPerSecond()),
+        read,
         same);
   }
 

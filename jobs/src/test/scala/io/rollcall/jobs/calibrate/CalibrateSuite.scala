@@ -73,11 +73,10 @@ class CalibrateSuite extends SparkSuite {
     val input = prompts("in", Requests.documents(96): _*)
     val shipped = new OwnProfiles(ModelFiles.locate("builtin:summarizer-20m"))
       .find(Method.D_COUNTDOWN, null).get
-    val name = if (shipped.predictors.file.contains("d-countdown")) ".d-countdown" else ""
     val profile = calibrate(
       request(
         input, path("p.json"), method = null,
-        profile = s"builtin:summarizer-20m/sparsity_profile$name.json", sparsity = 0.6))
+        profile = "builtin:summarizer-20m/sparsity_profile.d-countdown.json", sparsity = 0.6))
     assert(profile.method == Method.D_COUNTDOWN && profile.predictors.file == "p.safetensors")
     assert(profile.predictors.write.sameElements(shipped.predictors.write))
     assert(Files.readAllBytes(Paths.get(path("p.safetensors"))).sameElements(profile.tensors))

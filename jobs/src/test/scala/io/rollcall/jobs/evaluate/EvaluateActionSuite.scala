@@ -6,10 +6,12 @@ import scala.jdk.CollectionConverters._
 
 import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import io.rollcall.engine.UserException
+import io.rollcall.engine.checkpoint.ModelFiles
 import io.rollcall.engine.sparsity.{Method, UnionStrategy}
 import io.rollcall.jobs.SparkSuite
 import io.rollcall.jobs.generate.{Decoding, Requests, SparsityRequest}
 import io.rollcall.jobs.input.PromptSource
+import io.rollcall.jobs.runtime.OwnProfiles
 
 class EvaluateActionSuite extends SparkSuite {
   private val mapper = new ObjectMapper
@@ -104,8 +106,9 @@ class EvaluateActionSuite extends SparkSuite {
   test("with nothing asked for the model's own profile is evaluated") {
     val result = run(request(corpus(24), Nil))
     val config = metrics(result).get("configs").get(1)
-    assert(config.get("method").asText == "m-countdown" && config.get("profile").isNull)
-    assert(config.get("sparsity").asDouble == 0.3)
+    val own = new OwnProfiles(ModelFiles.locate("builtin:summarizer-20m")).find(null, null).get
+    assert(config.get("method").asText == own.method.toString && config.get("profile").isNull)
+    assert(config.get("sparsity").asDouble == own.sparsity()(2))
   }
 
   test("bad input is named in one line") {
