@@ -7,6 +7,7 @@ import static io.rollcall.jobs.analysis.Numbers.percent;
 import io.rollcall.engine.sparsity.Method;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -175,14 +176,20 @@ public final class FrontierFinding {
         .map(
             e ->
                 format(
-                    "Dense in %s reads %s for a loss of %s to %s.",
+                    "Dense in %s reads %s for a loss of %s.",
                     e.getKey(),
                     percent(e.getValue().get(0).bytesToDenseBf16()),
-                    finePercent(
-                        e.getValue().stream().mapToDouble(FrontierPoint::loss).min().orElseThrow()),
-                    finePercent(
-                        e.getValue().stream().mapToDouble(FrontierPoint::loss).max().orElseThrow())))
+                    losses(e.getValue())))
         .collect(Collectors.joining(" "));
+  }
+
+  /** From least to most, once where they look the same. */
+  private static String losses(List<FrontierPoint> points) {
+    DoubleSummaryStatistics losses =
+        points.stream().mapToDouble(FrontierPoint::loss).summaryStatistics();
+    String least = finePercent(losses.getMin());
+    String most = finePercent(losses.getMax());
+    return least.equals(most) ? least : least + " to " + most;
   }
 
   /** Oracles compute what they save. */

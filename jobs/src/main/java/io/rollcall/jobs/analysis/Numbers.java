@@ -10,12 +10,17 @@ public final class Numbers {
 
   /** 0.214 is 21 %. */
   public static String percent(double share) {
-    return Double.isNaN(share) ? "" : format("%.0f %%", 100 * share);
+    return Double.isNaN(share) ? "" : format("%.0f %%", rounded(100 * share, 1));
   }
 
   /** 0.0214 is 2.1 %. */
   public static String finePercent(double share) {
-    return Double.isNaN(share) ? "" : format("%.1f %%", 100 * share);
+    return Double.isNaN(share) ? "" : format("%.1f %%", rounded(100 * share, 10));
+  }
+
+  /** Without the sign of a zero. */
+  private static double rounded(double value, int parts) {
+    return Math.round(parts * value) / (double) parts + 0.0;
   }
 
   /** Empty where there is none (NaN). */

@@ -4,7 +4,6 @@ import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.calibration.ScoreDistributions;
 import io.rollcall.engine.checkpoint.ModelFiles;
-import io.rollcall.engine.evaluation.Evaluation;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.sparsity.BatchBuckets;
@@ -162,10 +161,7 @@ public final class CalibrateAction {
     return (profiles, decoding, documents, partitions) -> {
       EvaluationTask.Work work =
           new EvaluationTask.Work(runId, setup.with(decoding), profiles, false);
-      return EvaluationTask.run(context(), work, documents, partitions).stream()
-          .map(EvaluationTask.Outcome::evaluation)
-          .reduce(Evaluation::plus)
-          .orElseThrow();
+      return EvaluationTask.sum(EvaluationTask.run(context(), work, documents, partitions));
     };
   }
 

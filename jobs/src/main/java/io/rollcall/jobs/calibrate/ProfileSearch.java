@@ -111,7 +111,7 @@ final class ProfileSearch {
     return Calibrator.profile(
             sketched.modelDigest(),
             target,
-            Arrays.stream(chosen).mapToDouble(s -> Arrays.stream(s).average().orElseThrow()).toArray(),
+            Arrays.stream(chosen).mapToDouble(ProfileSearch::mean).toArray(),
             thresholds,
             scores,
             name,
@@ -119,6 +119,11 @@ final class ProfileSearch {
             new SparsityProfile.Search(
                 maxLoss, corpus.searched().size(), corpus.heldOut().size(), found))
         .with(corrected(chosen));
+  }
+
+  /** Of all layers, to five places. */
+  private static double mean(double[] sparsity) {
+    return Math.round(1e5 * Arrays.stream(sparsity).average().orElseThrow()) / 1e5;
   }
 
   /** The corrections of layers that drop something in some bucket; others have nothing to correct. */

@@ -95,8 +95,7 @@ public final class EvaluateAction {
               .of(request.sparsities());
       int partitions = partitions(evaluated.size());
       List<EvaluationTask.Outcome> outcomes = run(candidates, evaluated, setup, partitions);
-      Evaluation evaluation =
-          outcomes.stream().map(EvaluationTask.Outcome::evaluation).reduce(Evaluation::plus).get();
+      Evaluation evaluation = EvaluationTask.sum(outcomes);
       List<Metrics> metrics = metrics(candidates, evaluation);
       Adoption adoption = Adoption.of(metrics, request.maxLoss());
       file.put("model", request.model().name())

@@ -76,6 +76,11 @@ public final class EvaluationTask implements Function<EvaluationTask.Part, Evalu
     }
   }
 
+  /** What all of them measured. */
+  public static Evaluation sum(List<Outcome> outcomes) {
+    return outcomes.stream().map(Outcome::evaluation).reduce(Evaluation::plus).orElseThrow();
+  }
+
   private static List<Part> parts(List<Document> documents, int partitions) {
     long n = documents.size();
     return IntStream.range(0, partitions)

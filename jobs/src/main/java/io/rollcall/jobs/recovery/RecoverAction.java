@@ -175,16 +175,10 @@ public final class RecoverAction {
         request.references() == null
             ? AnswerTask.run(context(), setup, heldOut, partitions)
             : heldOut;
+    EvaluationTask.Work work =
+        new EvaluationTask.Work(runId, setup, List.of(plain, recovered), false);
     Evaluation evaluation =
-        EvaluationTask.run(
-                context(),
-                new EvaluationTask.Work(runId, setup, List.of(plain, recovered), false),
-                documents,
-                partitions)
-            .stream()
-            .map(EvaluationTask.Outcome::evaluation)
-            .reduce(Evaluation::plus)
-            .orElseThrow();
+        EvaluationTask.sum(EvaluationTask.run(context(), work, documents, partitions));
     List<PositionSums> sums = evaluation.plans().stream().map(PlanScores::total).toList();
     if (sums.get(0).tokens() == 0) {
       return null;

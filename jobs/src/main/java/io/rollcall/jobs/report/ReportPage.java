@@ -188,28 +188,29 @@ final class ReportPage {
   }
 
   private Map<String, Object> slowest() {
-    DataTable table = findings.slowest();
-    Map<String, Object> values = new LinkedHashMap<>(table(table));
-    values.put("id", "slowest");
-    values.put("title", "Slowest partitions");
-    values.put(
-        "text",
-        table.rows().isEmpty()
-            ? "These runs' records do not tell partitions apart."
-            : "Seconds are those in which the partition's task kept its device busy.");
-    return values;
+    return list(
+        "slowest",
+        "Slowest partitions",
+        findings.slowest(),
+        "Seconds are those in which the partition's task kept its device busy.",
+        "These runs' records do not tell partitions apart.");
   }
 
   private Map<String, Object> errors() {
-    DataTable table = findings.errors();
+    return list(
+        "errors",
+        "Errors by kind",
+        findings.errors(),
+        "Messages that differ in numbers alone count together.",
+        "Every prompt was answered.");
+  }
+
+  private Map<String, Object> list(
+      String id, String title, DataTable table, String text, String whereEmpty) {
     Map<String, Object> values = new LinkedHashMap<>(table(table));
-    values.put("id", "errors");
-    values.put("title", "Errors by kind");
-    values.put(
-        "text",
-        table.rows().isEmpty()
-            ? "Every prompt was answered."
-            : "Messages that differ in numbers alone count together.");
+    values.put("id", id);
+    values.put("title", title);
+    values.put("text", table.rows().isEmpty() ? whereEmpty : text);
     return values;
   }
 

@@ -167,10 +167,7 @@ final class Measurement {
     EvaluationTask.Work work = new EvaluationTask.Work("frontier", setup, profiles, false);
     int tasks = setup.decoding().tasks(measured.size(), BATCHES_PER_TASK, context.defaultParallelism());
     Evaluation evaluation =
-        EvaluationTask.run(context, work, measured, tasks).stream()
-            .map(EvaluationTask.Outcome::evaluation)
-            .reduce(Evaluation::plus)
-            .orElseThrow();
+        EvaluationTask.sum(EvaluationTask.run(context, work, measured, tasks));
     if (weights == WeightType.BF16) {
       dense.put(batchSize, evaluation.plans().get(0));
     }
