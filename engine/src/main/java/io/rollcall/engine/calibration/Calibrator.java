@@ -4,7 +4,9 @@ import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.runner.ScoreObserver;
 import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.NeuronScales;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
@@ -27,10 +29,21 @@ public final class Calibrator {
    * What thresholds are wanted for.
    *
    * @param predictors of a method that predicts; null for others
+   * @param neuronScales of the scores; null for ones
    * @param batchSize buckets up to it get thresholds
    */
-  public record Target(Method method, Predictors predictors, UnionStrategy union, int batchSize)
+  public record Target(
+      Method method,
+      Predictors predictors,
+      NeuronScales neuronScales,
+      UnionStrategy union,
+      int batchSize)
       implements Serializable {
+
+    /** Without neuron scales. */
+    public Target(Method method, Predictors predictors, UnionStrategy union, int batchSize) {
+      this(method, predictors, null, union, batchSize);
+    }
 
     /** @throws UserException for dense, or a method that predicts without its predictors */
     public Target {
@@ -42,6 +55,11 @@ public final class Calibrator {
             "method " + method + " needs a profile with a predictor; give --profile, or use "
                 + method.oracle() + " or m-countdown");
       }
+    }
+
+    /** The same with neuron scales. */
+    public Target with(NeuronScales scales) {
+      return new Target(method, predictors, scales, union, batchSize);
     }
   }
 
@@ -107,12 +125,38 @@ public final class Calibrator {
             config.intermediateSize(),
             method.needsPredictor(),
             seed);
+    ScoreObserver observer =
+        target.neuronScales() == null
+            ? sketches
+            : new ScaledScores(sketches, target.neuronScales().floats());
     if (references) {
-      positions.references(documents, method, target.predictors(), sketches);
+      positions.references(documents, method, target.predictors(), observer);
     } else {
-      positions.continuations(documents, method, target.predictors(), sketches);
+      positions.continuations(documents, method, target.predictors(), observer);
     }
     return sketches.distributions();
+  }
+
+  /**
+   * The factor that the method's scores leave out, at documents' decode positions.
+   *
+   * @param method cats or m-countdown
+   * @param references whether to follow the documents' references, else the model's own answers
+   */
+  public static FactorMoments factors(
+      LoadedModel model,
+      Method method,
+      DecodePositions positions,
+      Iterator<Document> documents,
+      boolean references) {
+    var config = model.config();
+    var sums = new FactorMoments.Sums(config.layers(), config.intermediateSize());
+    if (references) {
+      positions.references(documents, method.otherFactor(), null, sums);
+    } else {
+      positions.continuations(documents, method.otherFactor(), null, sums);
+    }
+    return sums.moments(model.downNorms());
   }
 
   /**
@@ -186,7 +230,9 @@ public final class Calibrator {
         sparsity,
         thresholds,
         calibration,
-        target.predictors());
+        target.predictors(),
+        null,
+        target.neuronScales());
   }
 
   private static void requirePositions(ScoreDistributions scores, String corpus, int documents) {

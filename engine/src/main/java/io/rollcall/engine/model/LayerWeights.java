@@ -14,7 +14,7 @@ import io.rollcall.kernels.WeightMatrix;
  * @param gate [f x d]
  * @param up [f x d]
  * @param down [f x d], the transposed down projection: one contiguous row a neuron
- * @param downNorms [f], Euclidean norms of down's rows, for s-countdown
+ * @param downNorms [f], Euclidean norms of down's rows, for s-countdown and neuron scales
  */
 public record LayerWeights(
     float[] attentionNorm,

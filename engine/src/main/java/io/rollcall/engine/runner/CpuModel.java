@@ -1,6 +1,7 @@
 package io.rollcall.engine.runner;
 
 import io.rollcall.engine.checkpoint.ModelFiles;
+import io.rollcall.engine.model.LayerWeights;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.model.ModelWeights;
@@ -13,6 +14,7 @@ import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.kernels.WeightType;
+import java.util.List;
 
 /** A model whose weights lie on the heap. */
 public record CpuModel(Model model, WeightType weightType, ModelWeights weights)
@@ -44,6 +46,11 @@ public record CpuModel(Model model, WeightType weightType, ModelWeights weights)
         config().hiddenSize(),
         config().intermediateSize(),
         weights.layers().get(0).gate().type());
+  }
+
+  @Override
+  public List<float[]> downNorms() {
+    return weights.layers().stream().map(LayerWeights::downNorms).toList();
   }
 
   @Override

@@ -6,6 +6,7 @@ import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.BudgetSelector;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.NeuronScales;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.UnionStrategy;
@@ -27,6 +28,7 @@ final class FeedForward {
   private final FeedForwardCost cost;
   private final ScoreObserver observer;
   private final List<PredictorMatrices> predictors;
+  private final List<float[]> neuronScales;
   private final OutputCorrection correction;
 
   private final float[] gate;
@@ -76,6 +78,8 @@ final class FeedForward {
             : predicted.layers().stream()
                 .map(p -> new PredictorMatrices(p.down(), p.up()))
                 .toList();
+    NeuronScales scales = plan.profile().neuronScales();
+    neuronScales = scales == null ? null : scales.floats();
     upCoefficients = new float[predicted == null ? 0 : coefficients.length];
     reduced = new float[batchSize * plan.profile().predictorRank()];
     correction =
@@ -117,7 +121,7 @@ final class FeedForward {
     }
     int bucket = BatchBuckets.of(batch);
     float[] scores = scores(method, layer, weights, x, batch);
-    float[] scale = scale(method, weights);
+    float[] scale = scale(method, layer, weights);
     float threshold = thresholds.threshold(layer, bucket, scores, batch, scale);
     if (observer != null) {
       observer.observe(layer, bucket, scores, batch, scale);
@@ -140,6 +144,7 @@ final class FeedForward {
     }
     sum(weights.down(), rows, dense, batch, y);
     long read = cost.read(method, dense ? f : loaded, plan.profile().predictorRank());
+    read += cost.read(plan.profile().neuronScales());
     if (drops(dense)) {
       correction.add(layer, bucket, x, batch, y);
       read += cost.read(plan.profile().correction(layer));
@@ -172,7 +177,7 @@ final class FeedForward {
         BatchBuckets.of(batch),
         scores(method, layer, weights, x, batch),
         batch,
-        scale(method, weights));
+        scale(method, layer, weights));
   }
 
   /** The method's dense part; returns [batch x f] in one of the buffers. */
@@ -213,8 +218,12 @@ final class FeedForward {
     }
   }
 
-  private static float[] scale(Method method, LayerWeights weights) {
-    return method == Method.S_COUNTDOWN_ORACLE ? weights.downNorms() : null;
+  /** Factors of the scores, [f]; null for ones. */
+  private float[] scale(Method method, int layer, LayerWeights weights) {
+    if (method == Method.S_COUNTDOWN_ORACLE) {
+      return weights.downNorms();
+    }
+    return neuronScales == null ? null : neuronScales.get(layer);
   }
 
   /** s = act(g) * u over the rows, [batch x rows]. */

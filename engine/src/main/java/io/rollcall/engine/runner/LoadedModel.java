@@ -12,6 +12,7 @@ import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.text.PromptTemplate;
 import io.rollcall.engine.text.TextTokenizer;
 import io.rollcall.kernels.WeightType;
+import java.util.List;
 
 /**
  * A model with its weights where one backend computes with them: immutable, shared by every task of a
@@ -28,6 +29,9 @@ public interface LoadedModel extends AutoCloseable {
 
   /** What a layer's feed-forward weights cost to read. */
   FeedForwardCost cost();
+
+  /** Euclidean norms of the down projections' rows as they are computed with, [layer][f]. */
+  List<float[]> downNorms();
 
   /**
    * A runner of this model, of its own cache. Runs by the plan.

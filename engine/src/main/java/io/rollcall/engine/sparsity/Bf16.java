@@ -23,4 +23,13 @@ public final class Bf16 {
     }
     return bits;
   }
+
+  /** What all of them stand for. */
+  public static float[] values(short[] bits) {
+    float[] values = new float[bits.length];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = value(bits[i]);
+    }
+    return values;
+  }
 }

@@ -46,6 +46,15 @@ public record FeedForwardCost(int hidden, int intermediate, WeightType type) {
         : WeightType.BF16.bytes(Correction.parameters(correction.rank(), hidden, 1));
   }
 
+  /**
+   * Bytes of a layer's neuron scales, f elements in bf16 whatever the weights' precision.
+   *
+   * @param scales null for none
+   */
+  public long read(NeuronScales scales) {
+    return scales == null ? 0 : WeightType.BF16.bytes(intermediate);
+  }
+
   private long rowBytes() {
     return type.bytes(hidden);
   }

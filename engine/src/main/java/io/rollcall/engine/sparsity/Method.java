@@ -60,6 +60,23 @@ public enum Method {
     };
   }
 
+  /**
+   * The method whose score is the factor of act(g) * u that this one's score leaves out; null where it
+   * leaves out none.
+   */
+  public Method otherFactor() {
+    return switch (this) {
+      case CATS -> M_COUNTDOWN;
+      case M_COUNTDOWN -> CATS;
+      default -> null;
+    };
+  }
+
+  /** Whether {@link NeuronScales} can stand for what its score leaves out. */
+  public boolean scalable() {
+    return otherFactor() != null;
+  }
+
   /** The name on the command line and in tables. */
   @Override
   public String toString() {

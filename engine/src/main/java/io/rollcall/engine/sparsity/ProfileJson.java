@@ -24,6 +24,7 @@ final class ProfileJson {
    * @param buckets largest batch of each row of thresholds, for people who read the file
    * @param predictor name of the safetensors file beside this one; absent for most methods
    * @param corrections absent for most profiles
+   * @param neuronScales name of the safetensors file beside this one; absent without
    */
   private record File(
       int format,
@@ -35,7 +36,8 @@ final class ProfileJson {
       float[][] thresholds,
       SparsityProfile.Calibration calibration,
       String predictor,
-      CorrectionsFile corrections) {}
+      CorrectionsFile corrections,
+      String neuronScales) {}
 
   /** @param file name of the safetensors file beside this one: the predictors', where it has some */
   private record CorrectionsFile(String file, Corrections.Fitting fitting) {
@@ -71,7 +73,8 @@ final class ProfileJson {
                   profile.thresholds(),
                   profile.calibration(),
                   profile.predictors() == null ? null : profile.predictors().file(),
-                  CorrectionsFile.of(profile.corrections())));
+                  CorrectionsFile.of(profile.corrections()),
+                  profile.neuronScales() == null ? null : profile.neuronScales().file()));
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
     }
@@ -94,6 +97,10 @@ final class ProfileJson {
         !method.needsPredictor() || file.predictor != null,
         name,
         "is of " + method + " and names no predictor, which " + method + " needs");
+    require(
+        file.neuronScales == null || method.scalable(),
+        name,
+        "is of " + method + " and has neuron scales, which only cats and m-countdown take");
     float[][] thresholds = file.thresholds == null ? new float[0][] : file.thresholds;
     require(!method.sparse() || thresholds.length > 0, name, "has no thresholds");
     for (float[] bucket : thresholds) {
@@ -109,7 +116,10 @@ final class ProfileJson {
         method.needsPredictor()
             ? Predictors.read(file.predictor, siblings.apply(file.predictor), name)
             : null,
-        file.corrections == null ? null : file.corrections.read(name, siblings));
+        file.corrections == null ? null : file.corrections.read(name, siblings),
+        file.neuronScales == null
+            ? null
+            : NeuronScales.read(file.neuronScales, siblings.apply(file.neuronScales), name));
   }
 
   private static void require(boolean holds, String name, String otherwise) {

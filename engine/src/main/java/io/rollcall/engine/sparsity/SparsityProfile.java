@@ -19,6 +19,7 @@ import java.util.function.Function;
  * @param calibration corpus, its size, the densities measured; null where unknown
  * @param predictors of d-countdown and s-countdown; null for the others
  * @param corrections of the sparse layers' outputs; null for none
+ * @param neuronScales of the scores of cats and m-countdown; null for ones
  */
 public record SparsityProfile(
     String modelDigest,
@@ -28,7 +29,8 @@ public record SparsityProfile(
     float[][] thresholds,
     Calibration calibration,
     Predictors predictors,
-    Corrections corrections)
+    Corrections corrections,
+    NeuronScales neuronScales)
     implements Serializable {
 
   /**
@@ -139,9 +141,12 @@ public record SparsityProfile(
     if (method.needsPredictor() && predictors == null) {
       throw new UserException(method + " needs a profile with a predictor");
     }
+    if (neuronScales != null && !method.scalable()) {
+      throw new UserException("neuron scales are of cats and m-countdown, not of " + method);
+    }
   }
 
-  /** A profile without corrections. */
+  /** A profile without corrections and neuron scales. */
   public SparsityProfile(
       String modelDigest,
       Method method,
@@ -150,7 +155,7 @@ public record SparsityProfile(
       float[][] thresholds,
       Calibration calibration,
       Predictors predictors) {
-    this(modelDigest, method, union, sparsity, thresholds, calibration, predictors, null);
+    this(modelDigest, method, union, sparsity, thresholds, calibration, predictors, null, null);
   }
 
   /** A profile of a method without a predictor. */
@@ -167,20 +172,38 @@ public record SparsityProfile(
   /** The same with predictors. */
   public SparsityProfile with(Predictors others) {
     return new SparsityProfile(
-        modelDigest, method, union, sparsity, thresholds, calibration, others, corrections);
+        modelDigest, method, union, sparsity, thresholds, calibration, others, corrections,
+        neuronScales);
   }
 
   /** The same with other corrections, or with none where they are null. */
   public SparsityProfile with(Corrections others) {
     return new SparsityProfile(
-        modelDigest, method, union, sparsity, thresholds, calibration, predictors, others);
+        modelDigest, method, union, sparsity, thresholds, calibration, predictors, others,
+        neuronScales);
+  }
+
+  /** The same with other neuron scales, or with none where they are null. */
+  public SparsityProfile with(NeuronScales others) {
+    return new SparsityProfile(
+        modelDigest, method, union, sparsity, thresholds, calibration, predictors, corrections,
+        others);
   }
 
   /** The same with an account of the predictors' training. */
   public SparsityProfile with(Training training) {
     return new SparsityProfile(
         modelDigest, method, union, sparsity, thresholds, calibration.with(training), predictors,
-        corrections);
+        corrections, neuronScales);
+  }
+
+  /** The same with its {@link #tensors} in a file of this plain name. */
+  public SparsityProfile in(String file) {
+    return new SparsityProfile(
+        modelDigest, method, union, sparsity, thresholds, calibration,
+        predictors == null ? null : new Predictors(file, predictors.layers()),
+        corrections == null ? null : corrections.in(file),
+        neuronScales == null ? null : neuronScales.in(file));
   }
 
   public static SparsityProfile dense(String modelDigest) {
@@ -190,7 +213,7 @@ public record SparsityProfile(
 
   /**
    * @param name where it came from, for messages
-   * @param siblings reads a file beside it: the predictors and corrections that it may name
+   * @param siblings reads a file beside it: the predictors, corrections and scales that it may name
    * @throws UserException when it is not a profile
    */
   public static SparsityProfile fromJson(
@@ -198,12 +221,17 @@ public record SparsityProfile(
     return ProfileJson.read(json, name, siblings);
   }
 
-  /** The file's text; predictors and corrections are in a file of their own, {@link #tensors}. */
+  /** The file's text; what it names is in a file of its own, {@link #tensors}. */
   public String toJson() {
     return ProfileJson.write(this);
   }
 
-  /** The content of the safetensors file beside it, where it has predictors or corrections. */
+  /** Whether there is a file of {@link #tensors}. */
+  public boolean hasTensors() {
+    return predictors != null || corrections != null || neuronScales != null;
+  }
+
+  /** The content of the safetensors file beside it: predictors, corrections, neuron scales. */
   public byte[] tensors() {
     Map<String, TensorFile.Shaped> tensors = new LinkedHashMap<>();
     if (predictors != null) {
@@ -211,6 +239,9 @@ public record SparsityProfile(
     }
     if (corrections != null) {
       tensors.putAll(corrections.tensors());
+    }
+    if (neuronScales != null) {
+      tensors.putAll(neuronScales.tensors());
     }
     return TensorFile.write(tensors);
   }
@@ -232,7 +263,7 @@ public record SparsityProfile(
     }
   }
 
-  /** @throws UserException when thresholds, predictors or corrections are not of the model's shape */
+  /** @throws UserException when thresholds or what is in {@link #tensors} are not of the model's shape */
   public void requireShape(ModelConfig model, String modelName) {
     for (float[] bucket : thresholds) {
       if (bucket.length != model.layers()) {
@@ -247,6 +278,9 @@ public record SparsityProfile(
     }
     if (corrections != null) {
       corrections.requireShape(model, modelName);
+    }
+    if (neuronScales != null) {
+      neuronScales.requireShape(model, modelName);
     }
   }
 

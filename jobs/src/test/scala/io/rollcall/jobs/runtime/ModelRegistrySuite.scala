@@ -140,6 +140,7 @@ object ModelRegistrySuite {
     override def backend: Backend = computes
     override def weightType: WeightType = weights
     override def cost: FeedForwardCost = null
+    override def downNorms: java.util.List[Array[Float]] = null
     override def usable: Boolean = !faulted
     override def close(): Unit = closed = true
 

@@ -20,6 +20,7 @@ import io.rollcall.kernels.cuda.CudaDevice;
 import io.rollcall.kernels.cuda.CudaException;
 import io.rollcall.kernels.cuda.DeviceFaultException;
 import io.rollcall.kernels.cuda.DeviceMemoryException;
+import java.util.List;
 import java.util.Locale;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -167,8 +168,9 @@ public final class DeviceModel implements LoadedModel {
     return weights;
   }
 
-  DownNorms downNorms() {
-    return downNorms;
+  @Override
+  public List<float[]> downNorms() {
+    return downNorms.get();
   }
 
   /** Frees the weights and everything else in the context. */

@@ -6,8 +6,10 @@ import io.rollcall.engine.sparsity.Correction;
 import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.Method;
+import io.rollcall.engine.sparsity.NeuronScales;
 import io.rollcall.engine.sparsity.Predictor;
 import io.rollcall.engine.sparsity.SparsityPlan;
+import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.kernels.cuda.CudaStream;
 import io.rollcall.kernels.cuda.DecodeCorrection;
@@ -53,7 +55,7 @@ record DeviceRule(
             mostRows,
             Uploads.floats(held, stream, "thresholds", thresholds(plan, config.layers())),
             Uploads.ints(held, stream, "crossover", denseFrom(plan.crossover(), f)));
-    List<float[]> scales = scales(model, method);
+    List<float[]> scales = scales(model, plan.profile());
     return new DeviceRule(
         rule,
         layers(model, plan, scales, held, stream),
@@ -75,13 +77,18 @@ record DeviceRule(
             f,
             Uploads.floats(held, stream, "thresholds", new float[BUCKETS * model.config().layers()]),
             Uploads.ints(held, stream, "crossover", denseFrom(Crossover.never(), f)));
-    List<float[]> scales = scales(model, method);
+    List<float[]> scales = norms(model, method);
     SparsityPlan dense = SparsityPlan.dense(model.digest());
     return new DeviceRule(rule, layers(model, dense, scales, held, stream), scales, null);
   }
 
-  private static List<float[]> scales(DeviceModel model, Method method) {
-    return method == Method.S_COUNTDOWN_ORACLE ? model.downNorms().get() : null;
+  private static List<float[]> scales(DeviceModel model, SparsityProfile profile) {
+    NeuronScales scales = profile.neuronScales();
+    return scales == null ? norms(model, profile.method()) : scales.floats();
+  }
+
+  private static List<float[]> norms(DeviceModel model, Method method) {
+    return method == Method.S_COUNTDOWN_ORACLE ? model.downNorms() : null;
   }
 
   /** The same, by the same kernels, with a budget that nothing is too much for. */
@@ -146,7 +153,7 @@ record DeviceRule(
       DeviceBuffer scale =
           scales == null
               ? null
-              : Uploads.floats(held, stream, "norms of down rows", scales.get(i));
+              : Uploads.floats(held, stream, "factors of scores", scales.get(i));
       DeviceMatrix a = null;
       DeviceMatrix b = null;
       if (plan.method().needsPredictor()) {

@@ -13,8 +13,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Euclidean norms of the down projections' rows, for s-countdown-oracle: of the weights as they are
- * computed with, found when they are first asked for.
+ * Euclidean norms of the down projections' rows, for s-countdown-oracle and neuron scales: of the
+ * weights as they are computed with, found when they are first asked for.
  */
 final class DownNorms {
   private final CudaContext context;

@@ -53,6 +53,7 @@ record StepOutcomes(ModelConfig config, SparsityPlan plan, FeedForwardCost cost)
     boolean dense = records[from + 1] != 0;
     int rows = dense ? config.intermediateSize() : union;
     long read = cost.read(plan.method(), rows, plan.profile().predictorRank());
+    read += cost.read(plan.profile().neuronScales());
     if (!dense || plan.union() instanceof UnionStrategy.Own) {
       read += cost.read(plan.profile().correction(layer));
     }
