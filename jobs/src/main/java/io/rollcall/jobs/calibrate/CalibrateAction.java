@@ -2,17 +2,15 @@ package io.rollcall.jobs.calibrate;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.calibration.Calibrator;
+import io.rollcall.engine.calibration.DecodePositions.Document;
+import io.rollcall.engine.calibration.FactorMoments;
 import io.rollcall.engine.calibration.ScoreDistributions;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.sparsity.BatchBuckets;
-import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.FeedForwardCost;
-import io.rollcall.engine.sparsity.Method;
-import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
-import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.AnswerTask;
 import io.rollcall.jobs.generate.CalibrationJob;
@@ -24,6 +22,7 @@ import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ProfileFiles;
 import io.rollcall.jobs.runtime.Progress;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
@@ -43,6 +42,8 @@ public final class CalibrateAction {
   /** Batches of a task: its last one runs out of documents. */
   private static final int BATCHES_PER_TASK = 8;
   private static final int MOST_TASKS = 1024;
+  /** Documents that neuron scales come from: some thousand positions, of which an rms is known well. */
+  private static final int SCALES_DOCUMENTS = 256;
 
   private final SparkSession spark;
   private final CalibrateRequest request;
@@ -55,7 +56,7 @@ public final class CalibrateAction {
     this.spark = spark;
     this.request = request;
     this.configuration = spark.sessionState().newHadoopConf();
-    this.files = new ProfileFiles(request.output(), "predictor", configuration);
+    this.files = new ProfileFiles(request.output(), "profile tensors", configuration);
   }
 
   /** Shows progress while the calibration lasts. */
@@ -102,13 +103,13 @@ public final class CalibrateAction {
   /** @param given the profile that the options name; null for none */
   private SparsityProfile calibrate(Model model, SparsityProfile given) {
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
-    Calibrator.Target target = target(given);
-    Corrections corrections = corrections(given, target);
+    CalibrationStart start = CalibrationStart.of(request, given, files.tensorsName());
     PromptTable table = PromptTable.open(spark, request.input(), request.references());
     long rows = table.requireRows();
     if (request.maxLoss() != null) {
-      return search(setup, target, corrections, model, table, rows);
+      return search(setup, start, model, table, rows);
     }
+    Calibrator.Target target = scaled(setup, start, table, rows);
     CalibrationJob.Sketched sketched = sketch(setup, target, table, rows);
     requireEnough(sketched, table);
     return Calibrator.profile(
@@ -118,24 +119,17 @@ public final class CalibrateAction {
             sketched.scores(),
             request.input().path(),
             sketched.documents())
-        .with(corrections);
+        .with(start.corrections());
   }
 
   private SparsityProfile search(
-      TaskSetup setup,
-      Calibrator.Target target,
-      Corrections corrections,
-      Model model,
-      PromptTable table,
-      long rows) {
+      TaskSetup setup, CalibrationStart start, Model model, PromptTable table, long rows) {
     SearchCorpus corpus = SearchCorpus.of(table, request);
+    PromptTable seen = HeldOut.without(corpus.heldOut(), spark, table);
+    long seenRows = rows - corpus.heldOut().size();
+    Calibrator.Target target = scaled(setup, start, seen, seenRows);
     progress.say("sketching scores");
-    CalibrationJob.Sketched sketched =
-        sketch(
-            setup,
-            target,
-            HeldOut.without(corpus.heldOut(), spark, table),
-            rows - corpus.heldOut().size());
+    CalibrationJob.Sketched sketched = sketch(setup, target, seen, seenRows);
     requireEnough(sketched, table);
     if (request.references() == null) {
       progress.say("answering the documents, dense");
@@ -146,7 +140,7 @@ public final class CalibrateAction {
     }
     return new ProfileSearch(
             target,
-            corrections,
+            start.corrections(),
             sketched,
             corpus,
             cost(model),
@@ -169,46 +163,29 @@ public final class CalibrateAction {
     return JavaSparkContext.fromSparkContext(spark.sparkContext());
   }
 
-  /**
-   * What the options and the profile that they name ask for.
-   *
-   * @param given the profile; null for none
-   */
-  private Calibrator.Target target(SparsityProfile given) {
-    int batchSize = request.decoding().batchSize();
-    UnionStrategy shared = new UnionStrategy.Shared();
-    if (given == null) {
-      UnionStrategy union = request.union() == null ? shared : request.union();
-      return new Calibrator.Target(request.method(), null, union, batchSize);
-    }
-    Method method = request.method() == null ? given.method() : request.method();
-    if (method.needsPredictor() && given.method() != method) {
-      throw new UserException(
-          "profile '" + request.profile() + "' is of " + given.method()
-              + " and has no predictor of " + method + "; train one with train-predictor");
-    }
-    return new Calibrator.Target(
-        method,
-        method.needsPredictor()
-            ? new Predictors(files.tensorsName(), given.predictors().layers())
-            : null,
-        request.union() == null ? given.union() : request.union(),
-        batchSize);
-  }
-
-  /** Those of the profile given, where they are for the same calls; null for none. */
-  private Corrections corrections(SparsityProfile given, Calibrator.Target target) {
-    return given == null
-            || given.corrections() == null
-            || given.method() != target.method()
-            || !given.union().equals(target.union())
-        ? null
-        : given.corrections().in(files.tensorsName());
-  }
-
   private FeedForwardCost cost(Model model) {
     return new FeedForwardCost(
         model.config().hiddenSize(), model.config().intermediateSize(), request.model().weights());
+  }
+
+  /** The target with neuron scales, gathered where it has none and wants some. */
+  private Calibrator.Target scaled(
+      TaskSetup setup, CalibrationStart start, PromptTable table, long rows) {
+    Calibrator.Target target = start.target();
+    if (!start.gathersScales()) {
+      return target;
+    }
+    List<Document> sample = table.referenced(SCALES_DOCUMENTS);
+    progress.say(
+        String.format(
+            Locale.ROOT, "gathering neuron scales from %,d documents", sample.size()));
+    boolean references = request.references() != null;
+    CalibrationJob.Work work = new CalibrationJob.Work(runId, setup, target, references);
+    FactorMoments moments = FactorTask.run(context(), work, sample, partitions(sample.size()));
+    if (moments.positions() == 0) {
+      throw withoutPositions(rows, table);
+    }
+    return target.with(moments.scales(files.tensorsName()));
   }
 
   private CalibrationJob.Sketched sketch(
@@ -239,13 +216,8 @@ public final class CalibrateAction {
 
   private void requireEnough(CalibrationJob.Sketched sketched, PromptTable table) {
     ScoreDistributions scores = sketched.scores();
-    String input = request.input().path();
     if (scores.positions() == 0) {
-      throw request.references() == null
-          ? new UserException(
-              "none of the " + sketched.documents() + " prompts of input '" + input
-                  + "' reached a decode step; give prompts that can be answered")
-          : table.withoutReferences(sketched.documents());
+      throw withoutPositions(sketched.documents(), table);
     }
     for (int bucket = scores.buckets() - 1; bucket >= 0; bucket--) {
       if (scores.groups(bucket) < ENOUGH_STEPS) {
@@ -256,7 +228,7 @@ public final class CalibrateAction {
                 "input '%s' is too small: its %d documents have %d decode positions, of which %d steps"
                     + " had %d sequences in flight, and %d are enough; give more documents or a smaller"
                     + " --batch-size",
-                input,
+                request.input().path(),
                 sketched.documents(),
                 scores.positions(),
                 scores.groups(bucket),
@@ -264,5 +236,13 @@ public final class CalibrateAction {
                 ENOUGH_STEPS));
       }
     }
+  }
+
+  private UserException withoutPositions(long documents, PromptTable table) {
+    return request.references() == null
+        ? new UserException(
+            "none of the " + documents + " prompts of input '" + request.input().path()
+                + "' reached a decode step; give prompts that can be answered")
+        : table.withoutReferences(documents);
   }
 }

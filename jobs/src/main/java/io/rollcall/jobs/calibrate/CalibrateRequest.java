@@ -13,7 +13,7 @@ import io.rollcall.jobs.runtime.ModelSource;
  * @param references column of what the prompts should be answered with; null to follow the model's own
  *     answers
  * @param method null for the profile's
- * @param profile whose predictors and corrections are kept, and thresholds found anew; null for a
+ * @param profile whose predictors, corrections and neuron scales are kept, and thresholds found anew; null for a
  *     method without
  * @param union null for the profile's, else shared
  * @param sparsity fraction of neurons to drop in all layers and buckets; null to search
@@ -21,6 +21,7 @@ import io.rollcall.jobs.runtime.ModelSource;
  * @param uniform whether the search gives all layers of a bucket the same sparsity
  * @param largestOnly whether the search is made for batches of the whole batch size alone; smaller
  *     ones, which a run has at its ends, get the sparsities found
+ * @param neuronScales whether the scores get them; null for the profile's way, else with a search
  * @param decoding greedy; its batch size says which buckets get thresholds, its seed what is random
  * @param output file of the profile
  */
@@ -35,6 +36,7 @@ public record CalibrateRequest(
     Double maxLoss,
     boolean uniform,
     boolean largestOnly,
+    Boolean neuronScales,
     Decoding decoding,
     String output) {
 
@@ -67,12 +69,24 @@ public record CalibrateRequest(
       throw new UsageException(
           "--max-loss " + maxLoss + " is not above 0; 0.01 allows perplexity to rise by 1 %");
     }
+    if (neuronScales != null && method != null) {
+      requireScalable(method);
+    }
     if (uniform && maxLoss == null) {
       throw new UsageException("--uniform is of a search; give --max-loss, or leave it out");
     }
     if (largestOnly && maxLoss == null) {
       throw new UsageException(
           "--largest-only is of a search; give --max-loss, or leave it out");
+    }
+  }
+
+  /** @throws UsageException for a method that takes no neuron scales */
+  static void requireScalable(Method method) {
+    if (!method.scalable()) {
+      throw new UsageException(
+          "--neuron-scales is of cats and m-countdown, whose scores leave out a factor; " + method
+              + " leaves out none, so leave it out");
     }
   }
 }

@@ -197,7 +197,8 @@ final class ProfileSearch {
                         new float[][] {thresholds(bucket, plan)},
                         null,
                         target.predictors(),
-                        corrected(bucket, plan)))
+                        corrected(bucket, plan),
+                        target.neuronScales()))
             .toList();
     Decoding inBatches =
         new Decoding(
@@ -257,7 +258,8 @@ final class ProfileSearch {
         corrections == null
             ? 0
             : corrections.layers().stream().mapToLong(cost::read).average().orElse(0);
-    return (cost.read(target.method(), rows, rank) + corrected) / cost.dense();
+    return (cost.read(target.method(), rows, rank) + cost.read(target.neuronScales()) + corrected)
+        / cost.dense();
   }
 
   private static Point point(

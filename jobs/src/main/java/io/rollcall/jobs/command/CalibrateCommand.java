@@ -60,8 +60,8 @@ final class CalibrateCommand implements Callable<Integer> {
   @Option(
       names = "--profile",
       paramLabel = "FILE",
-      description = "a profile that gets thresholds anew; its predictors are kept, and with its method and"
-          + " union its corrections too")
+      description = "a profile that gets thresholds anew; its predictors and neuron scales are kept, and"
+          + " with the same method, union and scales its corrections too")
   private String profile;
 
   @Option(
@@ -97,6 +97,15 @@ final class CalibrateCommand implements Callable<Integer> {
           + " has at its ends, get the same sparsities, which cost them less")
   private boolean largestOnly;
 
+  @Option(
+      names = "--neuron-scales",
+      negatable = true,
+      description = "for cats and m-countdown: multiply each neuron's score by the norm of its"
+          + " down-projection row and the typical size of the factor that the score leaves out, found"
+          + " over up to 256 of the documents. Fewer bytes for the same loss; thresholds are no longer the"
+          + " papers' (default: with --max-loss, or as the profile has it)")
+  private Boolean neuronScales;
+
   @Mixin private AnswerOptions answers;
 
   @Option(
@@ -119,6 +128,7 @@ final class CalibrateCommand implements Callable<Integer> {
             maxLoss,
             uniform,
             largestOnly,
+            neuronScales,
             answers.greedy(seed),
             output);
     try (SparkSession spark = Sessions.open("calibrate")) {
@@ -138,8 +148,9 @@ final class CalibrateCommand implements Callable<Integer> {
     text.append(
         String.format(
             Locale.ROOT,
-            "%s, union %s: thresholds from %,d decode positions of %,d documents, %.1f s%n",
+            "%s%s, union %s: thresholds from %,d decode positions of %,d documents, %.1f s%n",
             profile.method(),
+            profile.neuronScales() == null ? "" : " with neuron scales",
             profile.union(),
             calibration.positions(),
             calibration.prompts(),

@@ -7,8 +7,6 @@ import io.rollcall.engine.calibration.DecodePositions.Document;
 import io.rollcall.engine.calibration.ScoreDistributions;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.input.DocumentRows;
-import io.rollcall.jobs.runtime.RollcallPlugin;
-import io.rollcall.jobs.runtime.TaskProgress;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -147,7 +145,7 @@ public final class CalibrationJob {
 
   private static Sketched sketch(Work work, Iterator<String[]> rows, TaskContext task) {
     TaskModel model = work.setup().lease(task);
-    Feed feed = new Feed(rows, work.runId(), task);
+    DocumentFeed feed = new DocumentFeed(rows, work.runId(), task);
     ScoreDistributions scores =
         Calibrator.scores(
             model.model(),
@@ -156,34 +154,6 @@ public final class CalibrationJob {
             feed,
             work.references(),
             work.setup().decoding().seed());
-    return new Sketched(model.model().digest(), feed.taken, scores);
-  }
-
-  /** The documents as they are asked for; tells the driver how many were. */
-  private static final class Feed implements Iterator<Document> {
-    private final Iterator<String[]> rows;
-    private final String runId;
-    private final TaskContext task;
-    private int taken;
-
-    Feed(Iterator<String[]> rows, String runId, TaskContext task) {
-      this.rows = rows;
-      this.runId = runId;
-      this.task = task;
-    }
-
-    @Override
-    public boolean hasNext() {
-      task.killTaskIfInterrupted();
-      return rows.hasNext();
-    }
-
-    @Override
-    public Document next() {
-      Document document = DocumentRows.document(rows.next());
-      taken++;
-      RollcallPlugin.report(new TaskProgress(runId, task.partitionId(), taken));
-      return document;
-    }
+    return new Sketched(model.model().digest(), feed.taken(), scores);
   }
 }

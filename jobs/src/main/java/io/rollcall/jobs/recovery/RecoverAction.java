@@ -13,7 +13,6 @@ import io.rollcall.engine.recovery.LayerRange;
 import io.rollcall.engine.recovery.Recovery;
 import io.rollcall.engine.recovery.RecoveryOptions;
 import io.rollcall.engine.sparsity.Corrections;
-import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.evaluate.EvaluationTask;
 import io.rollcall.jobs.generate.AnswerTask;
@@ -137,13 +136,8 @@ public final class RecoverAction {
               files.tensorsName(),
               request.input().path(),
               answered);
-      Predictors predictors = profile.predictors();
       SparsityProfile plain = profile.with((Corrections) null);
-      SparsityProfile recovered =
-          (predictors == null
-                  ? plain
-                  : plain.with(new Predictors(files.tensorsName(), predictors.layers())))
-              .with(corrections);
+      SparsityProfile recovered = plain.in(files.tensorsName()).with(corrections);
       Corrections.Check check = check(tasks, plain, recovered, heldOut);
       return check == null ? recovered : recovered.with(corrections.with(check));
     } finally {

@@ -88,7 +88,7 @@ public final class ProfileFiles {
    * @throws UserException when one cannot be written
    */
   public void write(SparsityProfile profile) {
-    if (profile.predictors() != null || profile.corrections() != null) {
+    if (profile.hasTensors()) {
       TextFile.write(what, tensors, profile.tensors(), configuration);
     }
     byte[] json = (profile.toJson() + "\n").getBytes(StandardCharsets.UTF_8);

@@ -27,11 +27,12 @@ class CalibrateSuite extends SparkSuite {
       maxLoss: java.lang.Double = null,
       uniform: Boolean = false,
       largestOnly: Boolean = false,
+      neuronScales: java.lang.Boolean = null,
       batchSize: Int = 4,
       newTokens: Int = 8): CalibrateRequest =
     new CalibrateRequest(
       PromptSource.of(input), references, Requests.builtin, method, profile, union, sparsity, maxLoss,
-      uniform, largestOnly, Decoding.greedy(batchSize, newTokens), output)
+      uniform, largestOnly, neuronScales, Decoding.greedy(batchSize, newTokens), output)
 
   private def calibrate(request: CalibrateRequest): SparsityProfile =
     new CalibrateAction(spark, request).execute().profile
