@@ -8,7 +8,7 @@ import scala.util.Random
 
 import io.rollcall.engine.model.{LayerWeights, Model, ModelConfig, ModelWeights, Rope}
 import io.rollcall.engine.runner.CpuModel
-import io.rollcall.engine.sparsity.{Bf16, Correction, Corrections, Predictor, Predictors}
+import io.rollcall.engine.sparsity.{Bf16, Correction, Corrections, NeuronScales, Predictor, Predictors}
 import io.rollcall.kernels.{Activation, WeightMatrix, WeightType}
 
 /** Small models of random f32 weights, without a tokenizer. */
@@ -70,6 +70,17 @@ object RandomModels {
       "random.safetensors",
       Seq.fill(config.layers) {
         new Predictor(rank, bits(rank * d, 1 / math.sqrt(d)), bits(f * rank, 1 / math.sqrt(rank)))
+      }.asJava)
+  }
+
+  /** Random neuron scales about 1; one in five neurons is never called. */
+  def neuronScales(config: ModelConfig, seed: Int): NeuronScales = {
+    val random = new Random(seed)
+    new NeuronScales(
+      "random.safetensors",
+      Seq.fill(config.layers) {
+        Array.tabulate(config.intermediateSize)(i =>
+          Bf16.round(if (i % 5 == 0) 0f else (0.3 + 1.4 * random.nextDouble()).toFloat))
       }.asJava)
   }
 

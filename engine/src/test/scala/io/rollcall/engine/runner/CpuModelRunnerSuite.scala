@@ -109,7 +109,8 @@ class CpuModelRunnerSuite extends AnyFunSuite {
       val correction = plan.profile.correction(row.layer)
       val dropping = mine.count(!_.dense || plan.union.isInstanceOf[UnionStrategy.Own])
       val corrected = if (correction == null) 0 else dropping * (1 + 2 * correction.rank) * d
-      assert(row.bytesRead === 4 * read + 2 * corrected, "f32 weights, bf16 corrections")
+      val scaled = if (plan.profile.neuronScales == null) 0 else decodeSteps * f
+      assert(row.bytesRead === 4 * read + 2 * (corrected + scaled), "f32 weights, bf16 for the rest")
       assert(row.bytesDense === 4 * 3 * d * f * row.steps)
     }
   }
@@ -177,6 +178,18 @@ class CpuModelRunnerSuite extends AnyFunSuite {
         val plain = plan(model, method, UnionStrategy.parse(union), crossover)
         val corrections = RandomModels.corrections(model.config, seed = 9, rank = 5, buckets = 2)
         compare(model, new SparsityPlan(plain.profile.`with`(corrections), crossover), workers = 2)
+      }
+    }
+
+  for (method <- Seq(Method.CATS, Method.M_COUNTDOWN); union <- Seq("own", "shared", "budget:0.3"))
+    test(s"neuron scales decide what $method with union $union calls, and cost their bytes") {
+      for (crossover <- Seq(Crossover.never(), new Crossover(Array(0.6))); seed <- 1 to 2) {
+        val model = RandomModels.model(seed)
+        val plain = plan(model, method, UnionStrategy.parse(union), crossover).profile
+        val scaled = plain.`with`(RandomModels.neuronScales(model.config, seed))
+        compare(model, new SparsityPlan(scaled, crossover), workers = 2)
+        val corrected = scaled.`with`(RandomModels.corrections(model.config, seed, rank = 5, buckets = 2))
+        compare(model, new SparsityPlan(corrected, crossover), workers = 1)
       }
     }
 

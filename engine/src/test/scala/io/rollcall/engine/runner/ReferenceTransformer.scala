@@ -3,7 +3,7 @@ package io.rollcall.engine.runner
 import scala.jdk.CollectionConverters._
 
 import io.rollcall.engine.model.LayerWeights
-import io.rollcall.engine.sparsity.{BatchBuckets, Correction, Method, SparsityPlan, UnionStrategy}
+import io.rollcall.engine.sparsity.{BatchBuckets, Bf16, Correction, Method, SparsityPlan, UnionStrategy}
 import io.rollcall.kernels.{Activation, WeightMatrix}
 
 /**
@@ -113,11 +113,17 @@ final class ReferenceTransformer(model: CpuModel, plan: SparsityPlan) {
     times(predictor.up, times(predictor.down, x))
   }
 
+  private def scaled(layer: Int, scores: Vec): Vec = {
+    val scales = plan.profile.neuronScales
+    if (scales == null) scores
+    else scores.zip(scales.layers.get(layer)).map { case (s, bits) => s * Bf16.value(bits) }
+  }
+
   private def scores(layer: Int, w: LayerWeights, x: Vec): Vec = {
     val (g, u) = (times(w.gate, x).map(act), times(w.up, x))
     plan.method match {
-      case Method.CATS => g.map(math.abs)
-      case Method.M_COUNTDOWN => u.map(math.abs)
+      case Method.CATS => scaled(layer, g.map(math.abs))
+      case Method.M_COUNTDOWN => scaled(layer, u.map(math.abs))
       case Method.D_COUNTDOWN_ORACLE => g.indices.map(i => math.abs(g(i) * u(i))).toArray
       case Method.S_COUNTDOWN_ORACLE =>
         val norms = values(w.down).map(row => math.sqrt(row.map(v => v * v).sum))

@@ -19,6 +19,8 @@ class SparsitySuite extends AnyFunSuite {
       assert(cost.read(Method.M_COUNTDOWN, rows, 0) === (f + 2 * rows) * perRow)
       assert(cost.read(Method.D_COUNTDOWN_ORACLE, rows, 0) === (2 * f + rows) * perRow)
       assert(cost.read(Method.S_COUNTDOWN_ORACLE, f.toInt, 0) === cost.dense)
+      assert(cost.read(null: NeuronScales) === 0)
+      assert(cost.read(new NeuronScales("s", java.util.List.of())) === 2 * f)
       assert(cost.read(Method.D_COUNTDOWN, rows, 8) === 2 * 8 * (d + f) + 3 * rows * perRow)
     }
   }
@@ -136,6 +138,57 @@ class SparsitySuite extends AnyFunSuite {
     val lost = intercept[UserException](
       SparsityProfile.fromJson(written.toJson, "p.json", _ => written.predictors.write)).getMessage
     assert(lost.contains("no tensor layers.0.correction.bias") && lost.contains("recover"))
+  }
+
+  test("neuron scales survive their file and every change of the profile") {
+    val config = io.rollcall.engine.RandomModels.model(1).config
+    val scales = io.rollcall.engine.RandomModels.neuronScales(config, 2)
+    val corrections = io.rollcall.engine.RandomModels.corrections(config, seed = 2, rank = 4, buckets = 3)
+    val scaled = new SparsityProfile(
+      "abc", Method.M_COUNTDOWN, new UnionStrategy.Shared, Array(0.7), Array(Array(1f, 2f, 3f)), null)
+      .`with`(scales)
+    val changed = scaled.`with`(corrections).in("p.safetensors")
+    val back = SparsityProfile.fromJson(changed.toJson, "p.json", file => {
+      assert(file === "p.safetensors")
+      changed.tensors
+    })
+    assert(back.toJson === changed.toJson && back.toJson.contains("neuron_scales"))
+    back.requireShape(config, "/m")
+    assert(back.correction(1).rank === 4)
+    for ((a, b) <- back.neuronScales.layers.asScala.zip(scales.layers.asScala)) assert(a.sameElements(b))
+    assert(back.neuronScales.floats.get(1)(7) === Bf16.value(scales.layers.get(1)(7)))
+    assert(!back.`with`(null: NeuronScales).toJson.contains("neuron_scales"))
+    val alone = scaled.in("p.safetensors")
+    assert(alone.hasTensors && !alone.`with`(null: NeuronScales).hasTensors)
+    assert(SparsityProfile.fromJson(alone.toJson, "p.json", _ => alone.tensors).tensors.sameElements(alone.tensors))
+  }
+
+  test("neuron scales of another method, shape or kind are refused in one line") {
+    val config = io.rollcall.engine.RandomModels.model(1).config
+    val scales = io.rollcall.engine.RandomModels.neuronScales(config, 2)
+    def message(refused: => Any): String = {
+      val text = intercept[UserException](refused).getMessage
+      assert(text.linesIterator.size === 1)
+      text
+    }
+    def profile(method: Method) = new SparsityProfile(
+      "abc", method, new UnionStrategy.Shared, Array(0.7), Array(Array(1f, 2f, 3f)), null)
+    assert(message(profile(Method.S_COUNTDOWN_ORACLE).`with`(scales)).contains("s-countdown-oracle"))
+    assert(message(SparsityProfile.dense("abc").`with`(scales)).contains("dense"))
+    val cats = profile(Method.CATS).`with`(scales)
+    def read(json: String, content: Array[Byte]) = message(SparsityProfile.fromJson(json, "p.json", _ => content))
+    val other = read(cats.toJson.replace("\"cats\"", "\"d-countdown-oracle\""), cats.tensors)
+    assert(other.contains("p.json") && other.contains("only cats and m-countdown"), other)
+    val none = read(cats.toJson, predictors(new Random(3), 3, 2, 5, 7).write)
+    assert(none.contains("no tensor layers.0.neuron_scales") && none.contains("calibrate again"), none)
+    def tensors(bits: Short*) = new NeuronScales("s", java.util.List.of(bits.toArray))
+    for (bad <- Seq(Float.NaN, -1f, Float.PositiveInfinity).map(Bf16.round(_)))
+      assert(read(cats.toJson, profile(Method.CATS).`with`(tensors(bad, bad)).tensors).contains("finite"))
+    val small = io.rollcall.engine.RandomModels.model(1, layers = 2).config
+    assert(message(profile(Method.CATS).`with`(tensors(1, 2)).requireShape(config, "/m")).contains("/m"))
+    assert(message(io.rollcall.engine.RandomModels.neuronScales(small, 1) match {
+      case two => profile(Method.CATS).`with`(two).requireShape(config, "/m")
+    }).contains("3 layers"))
   }
 
   test("predictors of another shape than the model's are refused") {

@@ -5,11 +5,13 @@ import java.nio.file.{Files, Paths}
 
 import scala.jdk.CollectionConverters._
 
+import com.fasterxml.jackson.databind.ObjectMapper
 import io.rollcall.engine.UserException
 import io.rollcall.engine.checkpoint.ModelFiles
 import io.rollcall.engine.sparsity.{Method, SparsityProfile, UnionStrategy}
 import io.rollcall.jobs.{SparkSuite, UsageException}
 import io.rollcall.jobs.command.RollcallCommand
+import io.rollcall.jobs.evaluate.{EvaluateAction, EvaluateRequest}
 import io.rollcall.jobs.generate.{Decoding, GenerateAction, Requests, SparsityRequest}
 import io.rollcall.jobs.input.PromptSource
 import io.rollcall.jobs.recovery.{RecoverAction, RecoverRequest}
@@ -36,6 +38,13 @@ class CalibrateSuite extends SparkSuite {
 
   private def calibrate(request: CalibrateRequest): SparsityProfile =
     new CalibrateAction(spark, request).execute().profile
+
+  private def written(name: String): SparsityProfile =
+    SparsityProfile.fromJson(
+      Files.readString(Paths.get(path(name))), name, file => Files.readAllBytes(Paths.get(path(file))))
+
+  private def scales(profile: SparsityProfile): Seq[Seq[Short]] =
+    profile.neuronScales.layers.asScala.toSeq.map(_.toSeq)
 
   private def refused(request: => CalibrateRequest): String = {
     val message = intercept[UserException](calibrate(request)).getMessage
@@ -101,6 +110,71 @@ class CalibrateSuite extends SparkSuite {
     assert(thresholds("c.json") != thresholds("a.json"))
   }
 
+  test("a search gathers neuron scales, and generate and evaluate run with them, their bytes counted") {
+    val documents = Requests.documents(64).map { case (id, text) => (id, text, text.take(12)) }
+    val input = referenced("in", documents)
+    val profile = calibrate(
+      request(
+        input, path("p.json"), references = "output", sparsity = null, maxLoss = 0.3, uniform = true,
+        batchSize = 2))
+    for (layer <- written("p.json").neuronScales.floats.asScala) {
+      assert(layer.length == 1536 && math.abs(layer.sum / 1536 - 1) < 0.01)
+      assert(layer.max > 2 * layer.min, "they say something")
+    }
+    assert(scales(written("p.json")) == scales(profile))
+    val given = new SparsityRequest(null, null, path("p.json"), null)
+    val generated = new GenerateAction(
+      spark, Requests(input, path("generations"), given, batchSize = 2)).execute()
+    assert(generated.profile.neuronScales.file == "p.safetensors")
+    val density = generated.totals.unionDensity
+    assert(density < 0.95 && density < 1 - profile.sparsity()(0) + 0.1, density)
+    val record = new ObjectMapper()
+      .readTree(Files.readString(Paths.get(path("generations"), "runs", generated.runId + ".json")))
+    assert(record.get("profile").get("neuron_scales").asText == "p.safetensors")
+    val metrics = new EvaluateAction(
+      spark,
+      new EvaluateRequest(
+        PromptSource.of(input), "output", path("quality"), Requests.builtin,
+        java.util.List.of(given), 0.05, Decoding.greedy(2, 8), 1)).execute().metrics
+    val scaled = new ObjectMapper().readTree(Files.readString(Paths.get(metrics))).get("configs").get(1)
+    val (d, f) = (384.0, 1536.0)
+    val layerSteps = scaled.get("bytes_dense").asDouble / (2 * 3 * d * f)
+    val bytes = 2 * d * f * (1 + 2 * scaled.get("union_density").asDouble) + 2 * f
+    assert(math.abs(scaled.get("bytes_read").asDouble / (layerSteps * bytes) - 1) < 1e-9)
+  }
+
+  test("neuron scales are there as the options and the profile say, whatever the order of rows") {
+    val documents = Requests.documents(96)
+    val input = prompts("in", documents: _*)
+    val own = new UnionStrategy.Own
+    val plain = calibrate(request(input, path("plain.json"), union = own))
+    assert(plain.neuronScales == null && !Files.exists(Paths.get(path("plain.safetensors"))))
+    val scaled = calibrate(request(input, path("scaled.json"), union = own, neuronScales = true))
+    assert(scaled.thresholds()(0).toSeq != plain.thresholds()(0).toSeq)
+    for (density <- scaled.calibration.ownDensity()(0)) assert(math.abs(density - 0.5) < 0.002)
+    val again = calibrate(
+      request(
+        prompts("again", documents.reverse: _*), path("again.json"), union = own, neuronScales = true))
+    assert(scales(again) == scales(scaled) && again.thresholds()(0).toSeq == scaled.thresholds()(0).toSeq)
+
+    def from(given: String, output: String, method: Method = null, neuronScales: java.lang.Boolean = null) =
+      calibrate(
+        request(
+          prompts(output, Requests.documents(128).drop(32): _*), path(output + ".json"), method = method,
+          profile = path(given), sparsity = 0.3, neuronScales = neuronScales))
+    val kept = from("scaled.json", "kept")
+    assert(scales(kept) == scales(scaled) && kept.neuronScales.file == "kept.safetensors")
+    assert(scales(written("kept.json")) == scales(scaled))
+    assert(from("scaled.json", "left", neuronScales = false).neuronScales == null)
+    assert(from("scaled.json", "cats", Method.CATS).neuronScales == null, "they are of another factor")
+    val cats = from("scaled.json", "cats2", Method.CATS, neuronScales = true)
+    assert(scales(cats) != scales(scaled))
+    val oracle = from("scaled.json", "oracle", Method.D_COUNTDOWN_ORACLE)
+    assert(oracle.neuronScales == null)
+    val profiled = intercept[UsageException](from("oracle.json", "no", neuronScales = true)).getMessage
+    assert(profiled.contains("d-countdown-oracle leaves out none"), profiled)
+  }
+
   test("what cannot be is refused in one line that says what to do") {
     val input = prompts("in", Requests.documents(20): _*)
     val output = path("p.json")
@@ -113,6 +187,9 @@ class CalibrateSuite extends SparkSuite {
     assert(usage(request(input, output, method = null)).contains("--method"))
     assert(usage(request(input, output, uniform = true)).contains("--max-loss"))
     assert(usage(request(input, output, largestOnly = true)).contains("--max-loss"))
+    for (given <- Seq(true, false))
+      assert(usage(request(input, output, method = Method.S_COUNTDOWN_ORACLE, neuronScales = given))
+        .contains("--neuron-scales is of cats and m-countdown"))
     assert(refused(request(input, output, references = "summary")).contains("--references-column"))
     val small = refused(request(input, output, batchSize = 16))
     assert(small.contains("too small") && small.contains("32 are enough"), small)
@@ -144,7 +221,7 @@ class CalibrateSuite extends SparkSuite {
         assert(
           math.abs(profile.calibration.unionDensity()(k)(layer) - 1 + bucket.sparsity()(layer)) < 0.002)
     }
-    val read = SparsityProfile.fromJson(Files.readString(Paths.get(path("p.json"))), "p", _ => null)
+    val read = written("p.json")
     assert(read.calibration.search.buckets.size == 2)
     assert(read.thresholds.map(_.toSeq).toSeq == profile.thresholds.map(_.toSeq).toSeq)
   }
@@ -165,10 +242,9 @@ class CalibrateSuite extends SparkSuite {
         PromptSource.of(input), "output", Requests.builtin, path("plain.json"), 8, null,
         Decoding.greedy(2, 8), path("recovered.json"))).execute()
     val kept = searched("again.json", null, path("recovered.json"))
-    val read = SparsityProfile.fromJson(
-      Files.readString(Paths.get(path("again.json"))), "p",
-      name => Files.readAllBytes(Paths.get(path(name))))
+    val read = written("again.json")
     assert(read.corrections.layers.size == 8 && read.corrections.rank == 8)
+    assert(scales(written("recovered.json")) == scales(plain) && scales(read) == scales(plain))
     for (profile <- Seq(plain, kept)) assert(profile.calibration.search.buckets.get(0).loss <= 0.2)
     def found(profile: SparsityProfile) =
       (profile.thresholds()(0).toSeq, profile.calibration.search.buckets.get(0).loss)
@@ -206,19 +282,24 @@ class CalibrateSuite extends SparkSuite {
 
   test("the command prints what each batch bucket got") {
     val input = prompts("in", Requests.documents(64): _*)
-    val out = new ByteArrayOutputStream
-    val real = System.out
-    System.setOut(new PrintStream(out, true))
     // the command closes its session
-    val status =
-      try
-        RollcallCommand.run(
-          "calibrate", "--input", input, "--output", path("p.json"), "--sparsity", "0.6", "--method",
-          "cats", "--max-new-tokens", "8", "--batch-size", "4", "--backend", "cpu")
+    def command(options: String*): String = {
+      val out = new ByteArrayOutputStream
+      val real = System.out
+      System.setOut(new PrintStream(out, true))
+      val common = Seq(
+        "calibrate", "--input", input, "--sparsity", "0.6", "--max-new-tokens", "8", "--batch-size", "4",
+        "--backend", "cpu")
+      try assert(RollcallCommand.run(common ++ options: _*) == 0)
       finally System.setOut(real)
-    assert(status == 0)
-    val text = out.toString
-    assert(text.linesIterator.count(_.matches(" +[124] +0\\.600 .*")) == 3, text)
-    assert(text.contains("p.json"), text)
+      val text = out.toString
+      assert(text.linesIterator.count(_.matches(" +[124] +0\\.600 .*")) == 3, text)
+      text
+    }
+    val scaled = command("--method", "cats", "--neuron-scales", "--output", path("p.json"))
+    assert(scaled.contains("p.json") && scaled.contains("cats with neuron scales, union shared"), scaled)
+    assert(scales(written("p.json")).size == 8)
+    val plain = command("--profile", path("p.json"), "--no-neuron-scales", "--output", path("q.json"))
+    assert(plain.contains("cats, union shared") && written("q.json").neuronScales == null, plain)
   }
 }

@@ -71,6 +71,13 @@ class RollcallCommandSuite extends AnyFunSuite {
     }
   }
 
+  test("neuron scales are refused for methods that leave no factor out") {
+    for (option <- Seq("--neuron-scales", "--no-neuron-scales"))
+      assert(
+        refused("calibrate" +: (paths ++ Seq("--method", "d-countdown-oracle", "--sparsity", "0.5", option)): _*)
+          .contains("d-countdown-oracle leaves out none"))
+  }
+
   test("a predictor that cannot be trained is wrong usage") {
     val bad = Seq(
       Seq("--sparsity", "1") -> "--sparsity 1.0 is outside (0, 1)",

@@ -154,6 +154,22 @@ class CudaModelRunnerSuite extends AnyFunSuite {
       })
     }
 
+  for (method <- Seq(Method.CATS, Method.M_COUNTDOWN); union <- Seq("own", "shared", "budget:0.3"))
+    test(s"$method with union $union and neuron scales calls and loads about what the CPU engine does") {
+      onDevice(pair(RandomCheckpoint.write(4, shape)) { (cpu, cuda) =>
+        val profile = plan(cpu, method, union).profile.`with`(RandomModels.neuronScales(cpu.config, 5))
+        compare(cpu, cuda, new SparsityPlan(profile, Crossover.never()), 0.25)
+      })
+    }
+
+  test("norms of down projections are the CPU engine's at each precision") {
+    for (weights <- Seq(WeightType.BF16, WeightType.INT8))
+      onDevice(pair(RandomCheckpoint.write(4, shape), weights) { (cpu, cuda) =>
+        for ((a, e) <- cuda.downNorms.asScala.zip(cpu.downNorms.asScala))
+          assert(error(a, e, 0, shape.inner) < 0.01)
+      })
+  }
+
   test("past the crossover a layer runs dense and says so") {
     onDevice(pair(RandomCheckpoint.write(5, shape)) { (cpu, cuda) =>
       compare(cpu, cuda, plan(cpu, Method.M_COUNTDOWN, "shared", new Crossover(Array(0.0))), 0.03)

@@ -55,6 +55,17 @@ class StepOutcomesSuite extends AnyFunSuite {
     assert(rows(1).ownDensity === 35.0 / (3 * f) && rows(0).unionDensity === 12.0 / f)
   }
 
+  test("neuron scales cost their bytes in every sparse layer step, as on the CPU") {
+    val plain = new SparsityProfile(
+      model.digest, Method.CATS, new UnionStrategy.Shared, Array(0.5), Array(Array(1f, 1f)), null)
+    val records = new Array[Int](steps * 2 * StepState.RECORD_STRIDE)
+    def bytes(profile: SparsityProfile) =
+      run(new SparsityPlan(profile, Crossover.never()), records)._2.statistics.asScala
+        .map(r => (r.steps, r.bytesRead))
+    val scaled = bytes(plain.`with`(RandomModels.neuronScales(model.config, 1)))
+    assert(scaled === bytes(plain).map { case (steps, read) => (steps, read + steps * 2 * f) })
+  }
+
   test("a dense step calls every neuron of every sequence that ran") {
     val (outcomes, counters) = run(SparsityPlan.dense(model.digest), new Array[Int](steps * 2 * StepState.RECORD_STRIDE))
     assert(outcomes.map(_.called.toSeq) === Seq(Seq.fill(3)(2 * f), Seq(2 * f, 0, 2 * f)))
