@@ -40,8 +40,8 @@ final class FeedForward {
   private final float[] energy;
   private final BudgetSelector budget;
 
-  /** A predictor's A [k x d] and B [f x k]. */
-  private record PredictorMatrices(WeightMatrix down, WeightMatrix up) {}
+  /** A predictor's A [k x d], B [f x k] and, or null, F [f x k]. */
+  private record PredictorMatrices(WeightMatrix a, WeightMatrix b, WeightMatrix fold) {}
 
   /**
    * @param thresholds by which neurons are called; the plan's, but in evaluation
@@ -74,7 +74,7 @@ final class FeedForward {
         predicted == null
             ? List.of()
             : predicted.layers().stream()
-                .map(p -> new PredictorMatrices(p.down(), p.up()))
+                .map(p -> new PredictorMatrices(p.reduction(), p.expansion(), p.foldedExpansion()))
                 .toList();
     upCoefficients = new float[predicted == null ? 0 : coefficients.length];
     reduced = new float[batchSize * plan.profile().predictorRank()];
@@ -139,7 +139,7 @@ final class FeedForward {
       kernels.dropUncalled(scores, batch, f, scale, threshold, rows, coefficients);
     }
     sum(weights.down(), rows, dense, batch, y);
-    long read = cost.read(method, dense ? f : loaded, plan.profile().predictorRank());
+    long read = cost.read(method, dense ? f : loaded, plan.profile().predictorBytes());
     if (drops(dense)) {
       correction.add(layer, bucket, x, batch, y);
       read += cost.read(plan.profile().correction(layer));
@@ -195,12 +195,22 @@ final class FeedForward {
         yield gate;
       }
       case D_COUNTDOWN, S_COUNTDOWN -> {
-        kernels.matmul(predictors.get(layer).down(), x, batch, reduced);
-        kernels.matmul(predictors.get(layer).up(), reduced, batch, gate);
+        logits(predictors.get(layer), x, batch, gate);
         yield gate;
       }
       case DENSE -> throw new IllegalStateException("dense has no scores");
     };
+  }
+
+  private void logits(PredictorMatrices predictor, float[] x, int batch, float[] logits) {
+    kernels.matmul(predictor.a(), x, batch, reduced);
+    kernels.matmul(predictor.b(), reduced, batch, logits);
+    if (predictor.fold() != null) {
+      kernels.matmul(predictor.fold(), reduced, batch, up);
+      for (int i = 0; i < batch * config.intermediateSize(); i++) {
+        logits[i] += Math.abs(up[i]);
+      }
+    }
   }
 
   /**
