@@ -60,8 +60,13 @@ object RandomModels {
       new Model(s"random-$seed", s"digest-$seed", config, null, null), WeightType.BF16, weights)
   }
 
-  /** Random predictors whose logits are about normal. */
-  def predictors(config: ModelConfig, seed: String, rank: Int): Predictors = {
+  /** Random predictors whose logits are about normal, or folded ones. */
+  def predictors(
+      config: ModelConfig,
+      seed: String,
+      rank: Int,
+      folded: Boolean = false,
+      precision: WeightType = WeightType.BF16): Predictors = {
     val random = new Random(seed.hashCode)
     def bits(n: Int, scale: Double) =
       Array.fill(n)((java.lang.Float.floatToRawIntBits((random.nextGaussian() * scale).toFloat) >>> 16).toShort)
@@ -69,7 +74,12 @@ object RandomModels {
     new Predictors(
       "random.safetensors",
       Seq.fill(config.layers) {
-        new Predictor(rank, bits(rank * d, 1 / math.sqrt(d)), bits(f * rank, 1 / math.sqrt(rank)))
+        new Predictor(
+          rank,
+          precision,
+          bits(rank * d, 1 / math.sqrt(d)),
+          bits(f * rank, 1 / math.sqrt(rank)),
+          if (folded) bits(f * rank, 1 / math.sqrt(rank)) else null)
       }.asJava)
   }
 

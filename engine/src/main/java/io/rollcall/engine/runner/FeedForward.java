@@ -42,8 +42,8 @@ final class FeedForward {
   private final float[] energy;
   private final BudgetSelector budget;
 
-  /** A predictor's A [k x d] and B [f x k]. */
-  private record PredictorMatrices(WeightMatrix down, WeightMatrix up) {}
+  /** A predictor's A [k x d], B [f x k] and, or null, F [f x k]. */
+  private record PredictorMatrices(WeightMatrix a, WeightMatrix b, WeightMatrix fold) {}
 
   /**
    * @param thresholds by which neurons are called; the plan's, but in evaluation
@@ -76,7 +76,7 @@ final class FeedForward {
         predicted == null
             ? List.of()
             : predicted.layers().stream()
-                .map(p -> new PredictorMatrices(p.down(), p.up()))
+                .map(p -> new PredictorMatrices(p.reduction(), p.expansion(), p.foldedExpansion()))
                 .toList();
     NeuronScales scales = plan.profile().neuronScales();
     neuronScales = scales == null ? null : scales.floats();
@@ -143,7 +143,7 @@ final class FeedForward {
       kernels.dropUncalled(scores, batch, f, scale, threshold, rows, coefficients);
     }
     sum(weights.down(), rows, dense, batch, y);
-    long read = cost.read(method, dense ? f : loaded, plan.profile().predictorRank());
+    long read = cost.read(method, dense ? f : loaded, plan.profile().predictorBytes());
     read += cost.read(plan.profile().neuronScales());
     if (drops(dense)) {
       correction.add(layer, bucket, x, batch, y);
@@ -200,12 +200,22 @@ final class FeedForward {
         yield gate;
       }
       case D_COUNTDOWN, S_COUNTDOWN -> {
-        kernels.matmul(predictors.get(layer).down(), x, batch, reduced);
-        kernels.matmul(predictors.get(layer).up(), reduced, batch, gate);
+        logits(predictors.get(layer), x, batch, gate);
         yield gate;
       }
       case DENSE -> throw new IllegalStateException("dense has no scores");
     };
+  }
+
+  private void logits(PredictorMatrices predictor, float[] x, int batch, float[] logits) {
+    kernels.matmul(predictor.a(), x, batch, reduced);
+    kernels.matmul(predictor.b(), reduced, batch, logits);
+    if (predictor.fold() != null) {
+      kernels.matmul(predictor.fold(), reduced, batch, up);
+      for (int i = 0; i < batch * config.intermediateSize(); i++) {
+        logits[i] += Math.abs(up[i]);
+      }
+    }
   }
 
   /**

@@ -19,19 +19,17 @@ public record FeedForwardCost(int hidden, int intermediate, WeightType type) {
 
   /**
    * Bytes at {@code rows} loaded rows: df(1 + 2r) for cats and m-countdown, 2df + dfr for the
-   * oracles, k(d + f) + 3dfr with a predictor. A step past the crossover loads all f rows.
+   * oracles, 3dfr and the predictor's with one. A step past the crossover loads all f rows.
    *
-   * @param predictorRank k, whose k(d + f) elements are held in bf16 whatever the weights' precision;
-   *     of no matter to a method without a predictor
+   * @param predictorBytes {@link Predictor#bytes}; of no matter to a method without a predictor
    */
-  public long read(Method method, int rows, int predictorRank) {
+  public long read(Method method, int rows, long predictorBytes) {
     return switch (method) {
       case DENSE -> dense();
       case CATS, M_COUNTDOWN -> rowBytes() * (intermediate + 2L * rows);
       case D_COUNTDOWN_ORACLE, S_COUNTDOWN_ORACLE -> rowBytes() * (2L * intermediate + rows);
       case D_COUNTDOWN, S_COUNTDOWN ->
-          WeightType.BF16.bytes((long) predictorRank * (hidden + intermediate))
-              + rowBytes() * 3 * rows;
+          predictorBytes + rowBytes() * 3 * rows;
     };
   }
 

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonValue;
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.checkpoint.TensorFile;
 import io.rollcall.engine.model.ModelConfig;
+import io.rollcall.kernels.WeightType;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -12,10 +13,11 @@ import java.util.Map;
 
 /**
  * The predictors of all layers, and the safetensors file beside a profile that holds them as {@code
- * layers.N.predictor.a} [k x d] and {@code layers.N.predictor.b} [f x k].
+ * layers.N.predictor.a} [k x d], {@code layers.N.predictor.b} [f x k] and, where they are folded, {@code
+ * layers.N.predictor.fold} [f x k].
  *
  * @param file its plain name, which stands for them in JSON
- * @param layers of one rank
+ * @param layers of one rank and precision, all of them folded or none
  */
 public record Predictors(@JsonValue String file, List<Predictor> layers) implements Serializable {
 
@@ -27,27 +29,49 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
     return layers.get(0).rank();
   }
 
+  public WeightType precision() {
+    return layers.get(0).precision();
+  }
+
+  public boolean folded() {
+    return layers.get(0).folded();
+  }
+
+  /** What one layer's decode step reads of them. */
+  public long bytes() {
+    return layers.get(0).bytes();
+  }
+
   /**
    * @param content of the file
+   * @param precision that decode steps read them at
    * @param profile that names it, for messages
    * @throws UserException when a tensor is missing or of another shape than its mates
    */
-  public static Predictors read(String file, byte[] content, String profile) {
+  public static Predictors read(
+      String file, byte[] content, WeightType precision, String profile) {
     TensorFile tensors = TensorFile.of(profile, file, content);
     List<Predictor> layers = new ArrayList<>();
     while (tensors.has(a(layers.size()))) {
       int layer = layers.size();
       int rank = ProfileTensors.extent(tensors, a(layer), 0, profile);
+      boolean folded = tensors.has(fold(layer));
       if (ProfileTensors.extent(tensors, b(layer), 1, profile) != rank
-          || (layer > 0 && rank != layers.get(0).rank())) {
+          || (layer > 0
+              && (rank != layers.get(0).rank() || folded != layers.get(0).folded()))
+          || (folded && !tensors.shape(fold(layer)).equals(tensors.shape(b(layer))))) {
         throw new UserException(
             String.format(
-                "predictor '%s' of profile '%s' has another rank in layer %d; train it again",
+                "predictor '%s' of profile '%s' has another rank or form in layer %d; train it again",
                 file, profile, layer));
       }
       layers.add(
           new Predictor(
-              rank, ProfileTensors.bf16(tensors.tensor(a(layer))), ProfileTensors.bf16(tensors.tensor(b(layer)))));
+              rank,
+              precision,
+              ProfileTensors.bf16(tensors.tensor(a(layer))),
+              ProfileTensors.bf16(tensors.tensor(b(layer))),
+              folded ? ProfileTensors.bf16(tensors.tensor(fold(layer))) : null));
     }
     if (layers.isEmpty()) {
       throw new UserException(
@@ -68,6 +92,9 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
       Predictor p = layers.get(layer);
       tensors.put(a(layer), ProfileTensors.shaped(p.rank(), p.hidden(), p.a()));
       tensors.put(b(layer), ProfileTensors.shaped(p.intermediate(), p.rank(), p.b()));
+      if (p.folded()) {
+        tensors.put(fold(layer), ProfileTensors.shaped(p.intermediate(), p.rank(), p.fold()));
+      }
     }
     return tensors;
   }
@@ -96,5 +123,9 @@ public record Predictors(@JsonValue String file, List<Predictor> layers) impleme
 
   private static String b(int layer) {
     return "layers." + layer + ".predictor.b";
+  }
+
+  private static String fold(int layer) {
+    return "layers." + layer + ".predictor.fold";
   }
 }

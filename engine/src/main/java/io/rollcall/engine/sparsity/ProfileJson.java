@@ -7,6 +7,9 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.rollcall.engine.UserException;
+import io.rollcall.kernels.WeightType;
+import java.util.List;
+import java.util.Locale;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
@@ -23,6 +26,7 @@ final class ProfileJson {
   /**
    * @param buckets largest batch of each row of thresholds, for people who read the file
    * @param predictor name of the safetensors file beside this one; absent for most methods
+   * @param predictorWeights precision that decode steps read it at; absent for bf16
    * @param corrections absent for most profiles
    * @param neuronScales name of the safetensors file beside this one; absent without
    */
@@ -36,6 +40,7 @@ final class ProfileJson {
       float[][] thresholds,
       SparsityProfile.Calibration calibration,
       String predictor,
+      String predictorWeights,
       CorrectionsFile corrections,
       String neuronScales) {}
 
@@ -73,6 +78,7 @@ final class ProfileJson {
                   profile.thresholds(),
                   profile.calibration(),
                   profile.predictors() == null ? null : profile.predictors().file(),
+                  profile.predictors() == null ? null : named(profile.predictors().precision()),
                   CorrectionsFile.of(profile.corrections()),
                   profile.neuronScales() == null ? null : profile.neuronScales().file()));
     } catch (JsonProcessingException e) {
@@ -114,12 +120,31 @@ final class ProfileJson {
         thresholds,
         file.calibration,
         method.needsPredictor()
-            ? Predictors.read(file.predictor, siblings.apply(file.predictor), name)
+            ? Predictors.read(
+                file.predictor,
+                siblings.apply(file.predictor),
+                precision(file.predictorWeights, name),
+                name)
             : null,
         file.corrections == null ? null : file.corrections.read(name, siblings),
         file.neuronScales == null
             ? null
             : NeuronScales.read(file.neuronScales, siblings.apply(file.neuronScales), name));
+  }
+
+  /** As options name it; null for bf16. */
+  private static String named(WeightType precision) {
+    return precision == WeightType.BF16 ? null : precision.name().toLowerCase(Locale.ROOT);
+  }
+
+  private static WeightType precision(String named, String name) {
+    for (WeightType type : List.of(WeightType.BF16, WeightType.INT8, WeightType.INT4)) {
+      if (named == null || type.name().equalsIgnoreCase(named)) {
+        return type;
+      }
+    }
+    throw new UserException(
+        "profile '" + name + "' has predictor_weights '" + named + "'; they are bf16, int8 or int4");
   }
 
   private static void require(boolean holds, String name, String otherwise) {

@@ -119,6 +119,7 @@ public record SparsityProfile(
    * How predictors were trained, and how well they do on held-out decode positions at the wanted
    * density, against the neurons that the oracle keeps there.
    *
+   * @param folded whether logits have a fold; null for none, of older profiles
    * @param positions trained on
    * @param heldOut positions held out
    * @param recall [layer] fraction of the oracle's neurons that are predicted
@@ -127,6 +128,7 @@ public record SparsityProfile(
    */
   public record Training(
       int rank,
+      Boolean folded,
       long positions,
       long heldOut,
       double[] recall,
@@ -287,6 +289,11 @@ public record SparsityProfile(
   /** Rank of the predictors; 0 without. */
   public int predictorRank() {
     return predictors == null ? 0 : predictors.rank();
+  }
+
+  /** What a layer's step reads of its predictor; 0 without. */
+  public long predictorBytes() {
+    return predictors == null ? 0 : predictors.bytes();
   }
 
   /** What a layer's sparse output is corrected by; null for nothing. */

@@ -11,10 +11,11 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /**
- * Trains one layer's low-rank predictor, logit = B (A x), on which neurons the oracle calls: COUNTDOWN's
- * D, arXiv 2505.17701. It begins with the least squares of the scores' energy on the inputs, cut to the
- * rank ({@link LowRankFit}), goes on by Adam on {@link WeightedCrossEntropy} with a rate that falls as a
- * cosine, and keeps the epoch that recalls most energy on held-out positions at the wanted density.
+ * Trains one layer's low-rank {@link Predictor} on which neurons the oracle calls: COUNTDOWN's D, arXiv
+ * 2505.17701. It begins with the least squares of the scores' energy on the inputs, cut to the rank
+ * ({@link LowRankFit}), and a fold of small random numbers; goes on by Adam on {@link
+ * WeightedCrossEntropy} with a rate that falls as a cosine; and keeps the epoch that recalls most energy
+ * on held-out positions at the wanted density, read at the precision that decode steps read.
  */
 public final class PredictorTrainer implements AutoCloseable {
   private static final int BATCH = 256;
@@ -23,6 +24,8 @@ public final class PredictorTrainer implements AutoCloseable {
   private static final int PATIENCE = 5;
   /** Held-out positions looked at, which bounds their logits' memory. */
   private static final int MOST_HELD_OUT = 2048;
+  /** Standard deviation of a fold's first elements, to that of B's. */
+  private static final double FIRST_FOLD = 0.5;
   /** Of the targets of the fit: beyond, a few large scores would be all that it sees. */
   private static final float MOST_ENERGY = 10;
 
@@ -43,15 +46,30 @@ public final class PredictorTrainer implements AutoCloseable {
     void epoch(int epoch, PredictorQuality quality);
   }
 
-  /** The parameters, A [k x d] and B [f x k], and the shift of the logits. */
+  /** The parameters, A [k x d], B [f x k] and F [f x k], and the shift of the logits. */
   private static final class Parameters {
     final float[] a;
     final float[] b;
+    /** Null for none. */
+    final float[] fold;
     final float[] shift = new float[1];
 
-    Parameters(int rank, int d, int f) {
+    Parameters(int rank, int d, int f, boolean folded) {
       a = new float[Math.multiplyExact(rank, d)];
       b = new float[Math.multiplyExact(f, rank)];
+      fold = folded ? new float[b.length] : null;
+    }
+
+    /** Small random numbers: at zero |F z| has no slope. */
+    void begin(SplittableRandom random) {
+      double square = 0;
+      for (float value : b) {
+        square += (double) value * value / b.length;
+      }
+      double deviation = FIRST_FOLD * Math.sqrt(square);
+      for (int i = 0; i < fold.length; i++) {
+        fold[i] = (float) (deviation * random.nextGaussian());
+      }
     }
   }
 
@@ -82,9 +100,13 @@ public final class PredictorTrainer implements AutoCloseable {
     int rank = options.rank();
     int d = training.hidden();
     int f = training.intermediate();
-    Parameters parameters = new Parameters(rank, d, f);
+    Parameters parameters = new Parameters(rank, d, f, options.folded());
     int[] order = order(training.count());
     fit(training, parameters);
+    SplittableRandom random = new SplittableRandom(options.seed());
+    if (options.folded()) {
+      parameters.begin(random.split());
+    }
 
     Predictor best = stored(parameters);
     PredictorQuality initial = quality(best, heldOut);
@@ -92,7 +114,6 @@ public final class PredictorTrainer implements AutoCloseable {
     progress.epoch(0, initial);
     int bestEpoch = 0;
     Steps steps = new Steps(training, parameters);
-    SplittableRandom random = new SplittableRandom(options.seed());
     for (int epoch = 1; epoch <= options.epochs() && epoch - bestEpoch <= PATIENCE; epoch++) {
       shuffle(order, random);
       steps.epoch(order);
@@ -139,6 +160,7 @@ public final class PredictorTrainer implements AutoCloseable {
     private final Adam adamA;
     private final Adam adamB;
     private final Adam adamShift = new Adam(1);
+    private final Fold fold;
     private final float[] reduced;
     private final float[] logits;
     private final float[] back;
@@ -156,6 +178,7 @@ public final class PredictorTrainer implements AutoCloseable {
       weight = meanWeight();
       adamA = new Adam(parameters.a.length);
       adamB = new Adam(parameters.b.length);
+      fold = parameters.fold == null ? null : new Fold(size, f);
       reduced = new float[size * options.rank()];
       back = new float[size * options.rank()];
       logits = new float[size * f];
@@ -186,6 +209,9 @@ public final class PredictorTrainer implements AutoCloseable {
       int f = training.intermediate();
       products.rowsByRows(batch.x, size, parameters.a, k, d, reduced);
       products.rowsByRows(reduced, size, parameters.b, f, k, logits);
+      if (fold != null) {
+        fold.add(reduced, logits);
+      }
       // a mean over positions and neurons; Adam does not mind the scale
       float scale = 1f / (size * (float) f * weight);
       double shift =
@@ -193,11 +219,55 @@ public final class PredictorTrainer implements AutoCloseable {
               logits, batch.ratios, size * f, parameters.shift[0], scale);
       products.columnsByColumns(logits, reduced, size, f, k, gradientB);
       products.rowsByColumns(logits, size, parameters.b, f, k, back);
+      if (fold != null) {
+        fold.gradient(logits, reduced, back);
+      }
       products.columnsByColumns(back, batch.x, size, k, d, gradientA);
       double rate = RATE * 0.5 * (1 + Math.cos(Math.PI * done++ / total));
       adamA.step(parameters.a, gradientA, rate);
       adamB.step(parameters.b, gradientB, rate);
+      if (fold != null) {
+        fold.step(rate);
+      }
       adamShift.step(parameters.shift, new float[] {(float) shift}, rate);
+    }
+
+    /** |F z| of a batch. */
+    private final class Fold {
+      private final Adam adam = new Adam(parameters.fold.length);
+      private final float[] values;
+      private final float[] back = new float[size * options.rank()];
+      private final float[] gradient = new float[parameters.fold.length];
+
+      Fold(int size, int f) {
+        values = new float[size * f];
+      }
+
+      void add(float[] reduced, float[] logits) {
+        int f = training.intermediate();
+        products.rowsByRows(reduced, size, parameters.fold, f, options.rank(), values);
+        for (int i = 0; i < values.length; i++) {
+          logits[i] += Math.abs(values[i]);
+        }
+      }
+
+      /** Adds to the gradient by the reduced input, from that by the logits. */
+      void gradient(float[] byLogits, float[] reduced, float[] byReduced) {
+        int f = training.intermediate();
+        int k = options.rank();
+        for (int i = 0; i < values.length; i++) {
+          values[i] = values[i] < 0 ? -byLogits[i] : byLogits[i];
+        }
+        products.columnsByColumns(values, reduced, size, f, k, gradient);
+        products.rowsByColumns(values, size, parameters.fold, f, k, back);
+        for (int i = 0; i < back.length; i++) {
+          byReduced[i] += back[i];
+        }
+      }
+
+      void step(double rate) {
+        adam.step(parameters.fold, gradient, rate);
+      }
     }
   }
 
@@ -205,8 +275,10 @@ public final class PredictorTrainer implements AutoCloseable {
   PredictorQuality quality(Predictor predictor, LayerSamples samples) {
     int f = samples.intermediate();
     int n = Math.min(samples.count(), MOST_HELD_OUT);
-    WeightMatrix a = predictor.down();
-    WeightMatrix b = predictor.up();
+    WeightMatrix a = predictor.reduction();
+    WeightMatrix b = predictor.expansion();
+    WeightMatrix fold = predictor.foldedExpansion();
+    float[] folded = new float[fold == null ? 0 : BATCH * f];
     Batch batch = new Batch(BATCH, samples);
     float[] reduced = new float[BATCH * predictor.rank()];
     float[] logits = new float[BATCH * f];
@@ -218,6 +290,12 @@ public final class PredictorTrainer implements AutoCloseable {
       batch.read(samples, order, from, size);
       products.rowsByRows(batch.x, size, a, reduced);
       products.rowsByRows(reduced, size, b, logits);
+      if (fold != null) {
+        products.rowsByRows(reduced, size, fold, folded);
+        for (int i = 0; i < size * f; i++) {
+          logits[i] += Math.abs(folded[i]);
+        }
+      }
       System.arraycopy(logits, 0, all, from * f, size * f);
       System.arraycopy(batch.ratios, 0, ratios, from * f, size * f);
     }
@@ -250,7 +328,12 @@ public final class PredictorTrainer implements AutoCloseable {
   }
 
   private Predictor stored(Parameters parameters) {
-    return new Predictor(options.rank(), Bf16.round(parameters.a), Bf16.round(parameters.b));
+    return new Predictor(
+        options.rank(),
+        options.precision(),
+        Bf16.round(parameters.a),
+        Bf16.round(parameters.b),
+        parameters.fold == null ? null : Bf16.round(parameters.fold));
   }
 
   private static int[] order(int n) {

@@ -5,7 +5,7 @@ import java.io.Serializable;
 
 /**
  * @param initial quality on the held-out positions before the first epoch
- * @param quality after the best, as stored in bf16
+ * @param quality after the best, at its precision
  * @param epochs the best one; 0 where none was better than the start
  */
 public record TrainedPredictor(

@@ -1,22 +1,29 @@
 package io.rollcall.engine.training;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.kernels.WeightType;
 import java.io.Serializable;
 
 /**
  * How a predictor is trained.
  *
  * @param rank k
+ * @param folded whether logits have a fold, {@link io.rollcall.engine.sparsity.Predictor}
+ * @param precision that decode steps read the predictor at: BF16, INT8 or INT4
  * @param sparsity wanted, in (0, 1); recall is measured at its density
  * @param epochs most passes over the positions
  * @param seed of the order in which they are met
  */
-public record TrainingOptions(int rank, double sparsity, int epochs, long seed)
+public record TrainingOptions(
+    int rank, boolean folded, WeightType precision, double sparsity, int epochs, long seed)
     implements Serializable {
 
   public TrainingOptions {
     if (rank < 1) {
       throw new UserException("rank " + rank + " is below 1; leave it out for f/24");
+    }
+    if (precision == WeightType.F32 || precision == WeightType.F16) {
+      throw new UserException("predictor-weights " + precision + " are none of bf16, int8 and int4");
     }
     if (!(sparsity > 0 && sparsity < 1)) {
       throw new UserException(

@@ -9,7 +9,7 @@ import io.rollcall.engine.{RandomModels, UserException}
 import io.rollcall.engine.sampling.RandomStream
 import io.rollcall.engine.sparsity._
 import io.rollcall.engine.statistics.SparsityCounters
-import io.rollcall.kernels.Activation
+import io.rollcall.kernels.{Activation, WeightType}
 
 class CpuModelRunnerSuite extends AnyFunSuite {
   private val prompts = Seq(Seq(3, 7, 11, 2), Seq(5), Seq(9, 1, 33, 8, 20, 41, 6), Seq(12, 13))
@@ -99,8 +99,7 @@ class CpuModelRunnerSuite extends AnyFunSuite {
         val loaded = call.loaded.size.toLong
         plan.method match {
           case Method.D_COUNTDOWN | Method.S_COUNTDOWN =>
-            val rank = plan.profile.predictorRank
-            (if (call.dense) 3 * d * f else 3 * d * loaded) + rank * (d + f) / 2 // bf16
+            (if (call.dense) 3 * d * f else 3 * d * loaded) + plan.profile.predictorBytes / 4
           case _ if call.dense => 3 * d * f
           case Method.CATS | Method.M_COUNTDOWN => d * f + 2 * d * loaded
           case _ => 2 * d * f + d * loaded
@@ -162,6 +161,16 @@ class CpuModelRunnerSuite extends AnyFunSuite {
         val model = RandomModels.model(seed)
         compare(model, plan(model, method, UnionStrategy.parse(union)), workers = 1 + seed % 2)
       }
+    }
+
+  for (precision <- Seq(WeightType.BF16, WeightType.INT8, WeightType.INT4); union <- Seq("own", "shared", "budget:0.3"))
+    test(s"folded predictors in $precision call with union $union what the reference calls") {
+      val model = RandomModels.model(seed = 5)
+      val linear = plan(model, Method.D_COUNTDOWN, UnionStrategy.parse(union)).profile
+      val folded = RandomModels.predictors(model.config, "folded", rank = 32, folded = true, precision)
+      assert(folded.bytes ===
+        32 * precision.bytes(model.config.hiddenSize) + 2 * model.config.intermediateSize * precision.bytes(32))
+      compare(model, new SparsityPlan(linear.`with`(folded), Crossover.never()), workers = 2)
     }
 
   for (method <- sparse; union <- Seq("own", "shared"))

@@ -110,7 +110,9 @@ final class ReferenceTransformer(model: CpuModel, plan: SparsityPlan) {
 
   private def logits(layer: Int, x: Vec): Vec = {
     val predictor = plan.profile.predictors.layers.get(layer)
-    times(predictor.up, times(predictor.down, x))
+    val z = times(predictor.reduction, x)
+    val linear = times(predictor.expansion, z)
+    if (predictor.folded) plus(linear, times(predictor.foldedExpansion, z).map(math.abs)) else linear
   }
 
   private def scaled(layer: Int, scores: Vec): Vec = {

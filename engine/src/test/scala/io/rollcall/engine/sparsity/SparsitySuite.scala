@@ -21,7 +21,7 @@ class SparsitySuite extends AnyFunSuite {
       assert(cost.read(Method.S_COUNTDOWN_ORACLE, f.toInt, 0) === cost.dense)
       assert(cost.read(null: NeuronScales) === 0)
       assert(cost.read(new NeuronScales("s", java.util.List.of())) === 2 * f)
-      assert(cost.read(Method.D_COUNTDOWN, rows, 8) === 2 * 8 * (d + f) + 3 * rows * perRow)
+      assert(cost.read(Method.D_COUNTDOWN, rows, 77) === 77 + 3 * rows * perRow)
     }
   }
 
@@ -107,6 +107,26 @@ class SparsitySuite extends AnyFunSuite {
     val cut = intercept[UserException](
       SparsityProfile.fromJson(written.toJson, "p.json", _ => content.dropRight(4))).getMessage
     assert(cut.contains("p.safetensors") && cut.contains("truncated"))
+  }
+
+  test("what predictors are read at and their folds survive the files, and other forms are refused") {
+    def bits(n: Int) = Array.fill(n)(7.toShort)
+    def predictor(fold: Boolean) =
+      new Predictor(64, WeightType.INT4, bits(64 * 32), bits(9 * 64), if (fold) bits(9 * 64) else null)
+    def profile(folds: Boolean*) = new SparsityProfile(
+      "abc", Method.D_COUNTDOWN, new UnionStrategy.Shared, Array(0.7), Array(Array(-1f, 2f)), null,
+      new Predictors("p.safetensors", folds.map(predictor).asJava))
+    val written = profile(true, true)
+    assert(written.predictorBytes === 64 * (16 + 2) + 18 * (32 + 4))
+    val back = SparsityProfile.fromJson(written.toJson, "p.json", _ => written.tensors)
+    assert(back.predictors.precision === WeightType.INT4 && back.predictors.folded)
+    assert(back.tensors.sameElements(written.tensors) && back.toJson === written.toJson)
+    val mixed = intercept[UserException](
+      SparsityProfile.fromJson(written.toJson, "p.json", _ => profile(true, false).tensors)).getMessage
+    assert(mixed.contains("layer 1") && mixed.contains("train it again"))
+    val unknown = intercept[UserException](SparsityProfile.fromJson(
+      written.toJson.replace("int4", "int3"), "p.json", _ => written.tensors)).getMessage
+    assert(unknown.contains("int3") && unknown.contains("p.json"))
   }
 
   test("a profile with predictors and corrections survives its two files") {

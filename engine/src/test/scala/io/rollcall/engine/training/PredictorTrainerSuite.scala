@@ -12,14 +12,15 @@ import io.rollcall.engine.runner.{DecodeSequence, RunnerOptions, ScoreObserver, 
 import io.rollcall.engine.sampling.RandomStream
 import io.rollcall.engine.sparsity._
 import io.rollcall.engine.statistics.SparsityCounters
-import io.rollcall.kernels.WorkerPool
+import io.rollcall.kernels.{WeightType, WorkerPool}
 import io.rollcall.kernels.cpu.CpuKernels
 
 class PredictorTrainerSuite extends AnyFunSuite {
   private val (d, f) = (24, 70)
 
-  /** Scores that are large where a hidden product of rank 6 is, with noise. */
-  private def samples(seed: Int, count: Int, noise: Double = 0.3): LayerSamples = {
+  /** Scores that are large where a hidden product of rank 6 is, or its magnitude, with noise. */
+  private def samples(
+      seed: Int, count: Int, noise: Double = 0.3, bothSides: Boolean = false): LayerSamples = {
     val teacher = new Random(1)
     val a = Array.fill(6, d)(teacher.nextGaussian() / math.sqrt(d))
     val b = Array.fill(f, 6)(teacher.nextGaussian() / math.sqrt(6))
@@ -30,8 +31,10 @@ class PredictorTrainerSuite extends AnyFunSuite {
       val x = Array.fill(batch * d)(random.nextGaussian().toFloat)
       val scores = (0 until batch).flatMap { r =>
         val h = a.map(row => row.indices.map(i => row(i) * x(r * d + i)).sum)
-        b.map(row =>
-          math.exp(1.2 * row.indices.map(i => row(i) * h(i)).sum - 0.6 + noise * random.nextGaussian()))
+        b.map { row =>
+          val product = row.indices.map(i => row(i) * h(i)).sum
+          math.exp(1.2 * (if (bothSides) math.abs(product) - 0.8 else product) - 0.6 + noise * random.nextGaussian())
+        }
           .map(s => (if (random.nextBoolean()) s else -s).toFloat)
       }.toArray
       collector.input(0, x, batch)
@@ -51,7 +54,7 @@ class PredictorTrainerSuite extends AnyFunSuite {
     } finally trainer.close()
   }
 
-  private val options = new TrainingOptions(6, 0.7, 12, 5)
+  private val options = new TrainingOptions(6, false, WeightType.BF16, 0.7, 12, 5)
 
   test("training recalls more than least squares, which recalls more than chance") {
     val (trained, epochs) = train(options)
@@ -65,10 +68,27 @@ class PredictorTrainerSuite extends AnyFunSuite {
   }
 
   test("the same seed gives the same predictor with any number of threads") {
-    val (one, _) = train(options)
-    val (two, _) = train(options, 3)
-    assert(one.predictor.a.sameElements(two.predictor.a))
-    assert(one.predictor.b.sameElements(two.predictor.b))
+    val folded = new TrainingOptions(6, true, WeightType.INT4, 0.7, 4, 5)
+    for (options <- Seq(options, folded)) {
+      val (one, _) = train(options)
+      val (two, _) = train(options, 3)
+      assert(one.predictor.a.sameElements(two.predictor.a))
+      assert(one.predictor.b.sameElements(two.predictor.b))
+      assert(java.util.Arrays.equals(one.predictor.fold, two.predictor.fold))
+    }
+  }
+
+  test("a fold sees scores that are large on both sides of zero, and a linear logit does not") {
+    def energy(folded: Boolean): Double = {
+      val trainer = new PredictorTrainer(new TrainingOptions(6, folded, WeightType.BF16, 0.7, 40, 5), 2)
+      try
+        trainer
+          .train(samples(2, 3000, bothSides = true), samples(3, 400, bothSides = true), (_, _) => ())
+          .quality.energy
+      finally trainer.close()
+    }
+    val (linear, folded) = (energy(folded = false), energy(folded = true))
+    assert(folded > linear + 0.2, s"$linear $folded")
   }
 
   test("at the oracle's own density recall and precision are the same") {
@@ -82,7 +102,7 @@ class PredictorTrainerSuite extends AnyFunSuite {
   }
 
   test("training stops when held-out positions gain no more") {
-    val (trained, epochs) = train(new TrainingOptions(6, 0.7, 500, 5))
+    val (trained, epochs) = train(new TrainingOptions(6, false, WeightType.BF16, 0.7, 500, 5))
     assert(epochs.size <= trained.epochs + 7)
     assert(epochs.size < 400)
   }
@@ -150,9 +170,9 @@ class PredictorTrainerSuite extends AnyFunSuite {
     assert(TrainingOptions.defaultRank(384, 1536) == 64)
     assert(TrainingOptions.defaultRank(4096, 14336) == 608)
     assert(TrainingOptions.defaultRank(8, 12) == 8)
-    val refused = intercept[UserException](new TrainingOptions(9, 0.5, 1, 0).requireFits(8, "tiny"))
+    val refused = intercept[UserException](new TrainingOptions(9, true, WeightType.INT4, 0.5, 1, 0).requireFits(8, "tiny"))
     assert(refused.getMessage.contains("rank 9") && refused.getMessage.contains("hidden size 8"))
-    assert(intercept[UserException](new TrainingOptions(9, 1, 1, 0)).getMessage.contains("outside (0, 1)"))
+    assert(intercept[UserException](new TrainingOptions(9, true, WeightType.INT4, 1, 1, 0)).getMessage.contains("outside (0, 1)"))
   }
 
   test("a trained predictor calls in the model what it was trained to call") {
@@ -185,7 +205,7 @@ class PredictorTrainerSuite extends AnyFunSuite {
       seeds.foreach(decode(Method.D_COUNTDOWN_ORACLE, null, collector, _))
       new LayerSamples(config.hiddenSize, config.intermediateSize, Seq(collector.records(0)).asJava)
     }
-    val trainer = new PredictorTrainer(new TrainingOptions(16, 0.7, 5, 1), 1)
+    val trainer = new PredictorTrainer(new TrainingOptions(16, true, WeightType.INT8, 0.7, 5, 1), 1)
     val held = gathered(20 until 22)
     val trained =
       try trainer.train(gathered(1 until 12), held, (_, _) => ())
@@ -193,7 +213,7 @@ class PredictorTrainerSuite extends AnyFunSuite {
     assert(trained.quality.recall > 0.4)
 
     val stored = Predictors.read(
-      "p.safetensors", new Predictors("p.safetensors", Seq(trained.predictor).asJava).write(), "p")
+      "p.safetensors", new Predictors("p.safetensors", Seq(trained.predictor).asJava).write(), WeightType.INT8, "p")
     val logits = new ScoreSketches(
       new UnionStrategy.Shared, 4, 1, config.intermediateSize, true, 0)
     decode(Method.D_COUNTDOWN, stored, logits, 20)

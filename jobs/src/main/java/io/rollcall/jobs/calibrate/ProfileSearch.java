@@ -253,12 +253,12 @@ final class ProfileSearch {
   /** To dense, of a sequence that loads what it calls itself. */
   private double bytesAlone(double density, Corrections corrections) {
     int rows = (int) Math.round(density * cost.intermediate());
-    int rank = target.predictors() == null ? 0 : target.predictors().rank();
+    long predictor = target.predictors() == null ? 0 : target.predictors().bytes();
     double corrected =
         corrections == null
             ? 0
             : corrections.layers().stream().mapToLong(cost::read).average().orElse(0);
-    return (cost.read(target.method(), rows, rank) + cost.read(target.neuronScales()) + corrected)
+    return (cost.read(target.method(), rows, predictor) + cost.read(target.neuronScales()) + corrected)
         / cost.dense();
   }
 

@@ -107,7 +107,7 @@ final class BenchCommand implements Callable<Integer> {
                     context));
     int threads = workers == null ? Runtime.getRuntime().availableProcessors() : workers;
     int printed = 0;
-    for (var type : weights.stream().map(ModelOptions::weightType).toList()) {
+    for (var type : weights.stream().map(name -> ModelOptions.weightType("--weights", name)).toList()) {
       ModelSource source = new ModelSource(model, type, choice);
       try (var lease =
           ModelRegistry.process().acquire(source, List.of(), new Configuration())) {

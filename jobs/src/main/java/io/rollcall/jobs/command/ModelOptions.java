@@ -34,16 +34,17 @@ final class ModelOptions {
   private String backend;
 
   ModelSource source() {
-    return new ModelSource(model, weightType(weights), BackendChoice.parse(backend));
+    return new ModelSource(model, weightType("--weights", weights), BackendChoice.parse(backend));
   }
 
-  static WeightType weightType(String name) {
+  /** @param option for the message */
+  static WeightType weightType(String option, String name) {
     return switch (name) {
       case "bf16" -> WeightType.BF16;
       case "int8" -> WeightType.INT8;
       case "int4" -> WeightType.INT4;
       default ->
-          throw new UsageException("unknown --weights '" + name + "'; use bf16, int8 or int4");
+          throw new UsageException("unknown " + option + " '" + name + "'; use bf16, int8 or int4");
     };
   }
 }

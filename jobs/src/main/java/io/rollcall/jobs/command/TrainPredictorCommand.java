@@ -5,6 +5,7 @@ import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.engine.training.PredictorQuality;
 import io.rollcall.jobs.TextTable;
+import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.analysis.Numbers;
 import io.rollcall.jobs.training.TrainPredictorAction;
 import io.rollcall.jobs.training.TrainPredictorRequest;
@@ -74,6 +75,20 @@ final class TrainPredictorCommand implements Callable<Integer> {
   private Integer rank;
 
   @Option(
+      names = "--logit",
+      paramLabel = "FORM",
+      description = "linear (COUNTDOWN's, B z with z = A x) or folded (B z + |F z|, which can be large on"
+          + " both sides of zero, as scores are) (default: ${DEFAULT-VALUE})")
+  private String logit;
+
+  @Option(
+      names = "--predictor-weights",
+      paramLabel = "TYPE",
+      description = "precision that decode steps read predictors at: bf16, int8 or int4 (default:"
+          + " ${DEFAULT-VALUE})")
+  private String precision;
+
+  @Option(
       names = "--positions",
       paramLabel = "N",
       description = "most decode positions to learn from; each takes 2d + f bytes a layer (default:"
@@ -114,6 +129,8 @@ final class TrainPredictorCommand implements Callable<Integer> {
             SparsityOptions.usage(() -> UnionStrategy.parse(union)),
             sparsity,
             rank,
+            folded(logit),
+            ModelOptions.weightType("--predictor-weights", precision),
             positions,
             continuations,
             epochs,
@@ -129,6 +146,14 @@ final class TrainPredictorCommand implements Callable<Integer> {
     return 0;
   }
 
+  private static boolean folded(String logit) {
+    return switch (logit) {
+      case "linear" -> false;
+      case "folded" -> true;
+      default -> throw new UsageException("unknown --logit '" + logit + "'; use linear or folded");
+    };
+  }
+
   private static String summary(TrainPredictorResult result) {
     SparsityProfile profile = result.profile();
     SparsityProfile.Training training = profile.calibration().training();
@@ -136,9 +161,12 @@ final class TrainPredictorCommand implements Callable<Integer> {
     text.append(
         String.format(
             Locale.ROOT,
-            "%s of rank %d at sparsity %s: %,d decode positions trained on, %,d held out, %.1f s%n",
+            "%s of rank %d, %s logits, %s, at sparsity %s: %,d decode positions trained on, %,d held"
+                + " out, %.1f s%n",
             profile.method(),
             training.rank(),
+            training.folded() ? "folded" : "linear",
+            profile.predictors().precision().name().toLowerCase(Locale.ROOT),
             profile.sparsity()[0],
             training.positions(),
             training.heldOut(),

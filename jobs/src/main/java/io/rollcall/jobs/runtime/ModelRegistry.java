@@ -44,14 +44,17 @@ public final class ModelRegistry implements AutoCloseable {
     }
   }
 
-  /** @param correctionRank largest of the corrections; absent without */
+  /**
+   * @param predictorBytes of a layer; 0 without
+   * @param correctionRank largest of the corrections; absent without
+   */
   private record Measured(
-      String method, int predictorRank, OptionalInt correctionRank, int batchSize, int workers) {
+      String method, long predictorBytes, OptionalInt correctionRank, int batchSize, int workers) {
 
     static Measured of(SparsityProfile profile, int batchSize, int workers) {
       return new Measured(
           profile.method().toString(),
-          profile.predictorRank(),
+          profile.predictorBytes(),
           profile.corrections() == null
               ? OptionalInt.empty()
               : OptionalInt.of(profile.corrections().rank()),

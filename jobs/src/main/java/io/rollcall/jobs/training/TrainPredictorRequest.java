@@ -9,6 +9,7 @@ import io.rollcall.jobs.generate.Decoding;
 import io.rollcall.jobs.input.PromptSource;
 import io.rollcall.jobs.runtime.BackendChoice;
 import io.rollcall.jobs.runtime.ModelSource;
+import io.rollcall.kernels.WeightType;
 
 /**
  * All options of training predictors.
@@ -18,6 +19,8 @@ import io.rollcall.jobs.runtime.ModelSource;
  * @param method d-countdown or s-countdown
  * @param sparsity fraction of neurons to drop
  * @param rank null for f/24
+ * @param folded whether logits have a fold
+ * @param precision that decode steps read the predictors at
  * @param positions most decode positions of each layer, held-out ones included
  * @param continuations sampled answers of each prompt that are trained on besides
  * @param epochs most passes over the positions
@@ -32,6 +35,8 @@ public record TrainPredictorRequest(
     UnionStrategy union,
     double sparsity,
     Integer rank,
+    boolean folded,
+    WeightType precision,
     int positions,
     int continuations,
     int epochs,
@@ -47,7 +52,8 @@ public record TrainPredictorRequest(
       throw new UsageException("--rank " + rank + " is below 1; leave it out for f/24");
     }
     try {
-      new TrainingOptions(rank == null ? 1 : rank, sparsity, epochs, decoding.seed());
+      new TrainingOptions(
+          rank == null ? 1 : rank, folded, precision, sparsity, epochs, decoding.seed());
     } catch (UserException e) {
       throw new UsageException("--" + e.getMessage());
     }
@@ -69,6 +75,8 @@ public record TrainPredictorRequest(
   TrainingOptions training(int hidden, int intermediate) {
     return new TrainingOptions(
         rank == null ? TrainingOptions.defaultRank(hidden, intermediate) : rank,
+        folded,
+        precision,
         sparsity,
         epochs,
         decoding.seed());

@@ -116,7 +116,7 @@ class CalibrateSuite extends SparkSuite {
     val profile = calibrate(
       request(
         input, path("p.json"), references = "output", sparsity = null, maxLoss = 0.3, uniform = true,
-        batchSize = 2))
+        largestOnly = true, batchSize = 2))
     for (layer <- written("p.json").neuronScales.floats.asScala) {
       assert(layer.length == 1536 && math.abs(layer.sum / 1536 - 1) < 0.01)
       assert(layer.max > 2 * layer.min, "they say something")
@@ -144,24 +144,27 @@ class CalibrateSuite extends SparkSuite {
   }
 
   test("neuron scales are there as the options and the profile say, whatever the order of rows") {
-    val documents = Requests.documents(96)
+    val documents = Requests.documents(48)
     val input = prompts("in", documents: _*)
     val own = new UnionStrategy.Own
-    val plain = calibrate(request(input, path("plain.json"), union = own))
+    val plain = calibrate(request(input, path("plain.json"), union = own, batchSize = 1))
     assert(plain.neuronScales == null && !Files.exists(Paths.get(path("plain.safetensors"))))
-    val scaled = calibrate(request(input, path("scaled.json"), union = own, neuronScales = true))
+    val scaled =
+      calibrate(request(input, path("scaled.json"), union = own, batchSize = 1, neuronScales = true))
     assert(scaled.thresholds()(0).toSeq != plain.thresholds()(0).toSeq)
     for (density <- scaled.calibration.ownDensity()(0)) assert(math.abs(density - 0.5) < 0.002)
     val again = calibrate(
       request(
-        prompts("again", documents.reverse: _*), path("again.json"), union = own, neuronScales = true))
+        prompts("again", documents.reverse: _*), path("again.json"), union = own, batchSize = 1,
+        neuronScales = true))
     assert(scales(again) == scales(scaled) && again.thresholds()(0).toSeq == scaled.thresholds()(0).toSeq)
 
+    val others = prompts("others", Requests.documents(64).drop(24): _*)
     def from(given: String, output: String, method: Method = null, neuronScales: java.lang.Boolean = null) =
       calibrate(
         request(
-          prompts(output, Requests.documents(128).drop(32): _*), path(output + ".json"), method = method,
-          profile = path(given), sparsity = 0.3, neuronScales = neuronScales))
+          others, path(output + ".json"), method = method, profile = path(given), sparsity = 0.3,
+          batchSize = 1, neuronScales = neuronScales))
     val kept = from("scaled.json", "kept")
     assert(scales(kept) == scales(scaled) && kept.neuronScales.file == "kept.safetensors")
     assert(scales(written("kept.json")) == scales(scaled))

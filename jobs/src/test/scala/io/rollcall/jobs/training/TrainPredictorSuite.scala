@@ -20,13 +20,15 @@ class TrainPredictorSuite extends SparkSuite {
       references: String = null,
       method: Method = Method.D_COUNTDOWN,
       rank: Integer = 8,
+      folded: Boolean = true,
+      precision: WeightType = WeightType.INT4,
       sparsity: Double = 0.6,
       positions: Int = 700,
       continuations: Int = 0,
       model: ModelSource = Requests.builtin): TrainPredictorRequest =
     new TrainPredictorRequest(
       PromptSource.of(input), references, model, method, new UnionStrategy.Shared(), sparsity, rank,
-      positions, continuations, 2, Decoding.greedy(4, 8), output)
+      folded, precision, positions, continuations, 2, Decoding.greedy(4, 8), output)
 
   private def train(request: TrainPredictorRequest): TrainPredictorResult =
     new TrainPredictorAction(spark, request).execute()
@@ -46,6 +48,7 @@ class TrainPredictorSuite extends SparkSuite {
     assert(result.predictor.endsWith("out/profile.safetensors"))
     val profile = result.profile
     assert(profile.method == Method.D_COUNTDOWN && profile.predictors.rank == 8)
+    assert(profile.predictors.folded && profile.predictors.precision == WeightType.INT4)
     assert(profile.thresholds.length == 3)
     val training = profile.calibration.training
     assert(training.positions >= 300 && training.heldOut >= 32)
@@ -74,8 +77,10 @@ class TrainPredictorSuite extends SparkSuite {
       .toDF("id", "prompt", "output")
       .write.parquet(path("in"))
     val forced = train(
-      request(path("in"), path("s.json"), references = "output", method = Method.S_COUNTDOWN))
+      request(path("in"), path("s.json"), references = "output", method = Method.S_COUNTDOWN, folded = false,
+        precision = WeightType.BF16))
     assert(forced.profile.method == Method.S_COUNTDOWN)
+    assert(!forced.profile.predictors.folded && forced.profile.predictors.precision == WeightType.BF16)
     val greedy = train(request(path("in"), path("g.json"), positions = 2000))
     assert(forced.profile.calibration.training.positions != greedy.profile.calibration.training.positions)
     val more = train(request(path("in"), path("c.json"), positions = 2000, continuations = 2))

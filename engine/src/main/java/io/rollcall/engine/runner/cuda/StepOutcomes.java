@@ -52,7 +52,7 @@ record StepOutcomes(ModelConfig config, SparsityPlan plan, FeedForwardCost cost)
     int union = records[from];
     boolean dense = records[from + 1] != 0;
     int rows = dense ? config.intermediateSize() : union;
-    long read = cost.read(plan.method(), rows, plan.profile().predictorRank());
+    long read = cost.read(plan.method(), rows, plan.profile().predictorBytes());
     read += cost.read(plan.profile().neuronScales());
     if (!dense || plan.union() instanceof UnionStrategy.Own) {
       read += cost.read(plan.profile().correction(layer));
