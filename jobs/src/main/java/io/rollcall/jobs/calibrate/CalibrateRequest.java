@@ -13,8 +13,8 @@ import io.rollcall.jobs.runtime.ModelSource;
  * @param references column of what the prompts should be answered with; null to follow the model's own
  *     answers
  * @param method null for the profile's
- * @param profile whose predictors, corrections and neuron scales are kept, and thresholds found anew; null for a
- *     method without
+ * @param profile whose predictors, corrections and neuron scales are kept, and thresholds found anew;
+ *     null for a method without
  * @param union null for the profile's, else shared
  * @param sparsity fraction of neurons to drop in all layers and buckets; null to search
  * @param maxLoss rise of perplexity that the search may cost, 0.01 for 1 %; null without a search

@@ -45,7 +45,7 @@ final class CalibrateCommand implements Callable<Integer> {
       names = "--output",
       required = true,
       paramLabel = "FILE",
-      description = "the profile, a new file on any Hadoop file system; what is no JSON lies beside it")
+      description = "the profile, a new file on any Hadoop file system; what it names lies beside it")
   private String output;
 
   @Mixin private ModelOptions model;
