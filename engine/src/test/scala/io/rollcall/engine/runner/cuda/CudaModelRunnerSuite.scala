@@ -154,6 +154,15 @@ class CudaModelRunnerSuite extends AnyFunSuite {
       })
     }
 
+  for (precision <- Seq(WeightType.BF16, WeightType.INT8, WeightType.INT4); union <- Seq("own", "shared"))
+    test(s"folded predictors in $precision with union $union call and load about what the CPU engine does") {
+      onDevice(pair(RandomCheckpoint.write(4, shape)) { (cpu, cuda) =>
+        val linear = plan(cpu, Method.D_COUNTDOWN, union)
+        val folded = RandomModels.predictors(cpu.config, "folded", rank = 96, folded = true, precision)
+        compare(cpu, cuda, new SparsityPlan(linear.profile.`with`(folded), linear.crossover), 0.25)
+      })
+    }
+
   test("past the crossover a layer runs dense and says so") {
     onDevice(pair(RandomCheckpoint.write(5, shape)) { (cpu, cuda) =>
       compare(cpu, cuda, plan(cpu, Method.M_COUNTDOWN, "shared", new Crossover(Array(0.0))), 0.03)
