@@ -221,13 +221,17 @@ public final class DecodeFeedForward implements AutoCloseable {
 
   private void trim(CudaStream stream, Call call) {
     int tile = DecodeShapes.tile(call.batch());
+    DeviceBuffer thresholds = call.rule().thresholds();
     DeviceBuffer scale = call.layer().rowScale();
+    int logits = call.rule().scores() == Scores.PREDICTOR ? 1 : 0;
     stream.launch(
         context.kernel("energy_totals"), Launch.of(TOTALS_BLOCKS, 256).withOverlap(),
-        scores, scale, intermediate, tile, totals);
+        scores, intermediate, tile, call.state(), thresholds, scale, call.index(), call.layers(), logits,
+        totals);
     stream.launch(
         context.kernel("energy"), Launch.of(DecodeShapes.ceil(intermediate, 128), 128).withOverlap(),
-        scores, scale, intermediate, tile, call.batch(), call.state(), totals, TOTALS_BLOCKS, energies);
+        scores, intermediate, tile, call.batch(), call.state(), thresholds, scale, call.index(),
+        call.layers(), logits, totals, TOTALS_BLOCKS, energies);
     stream.launch(
         context.kernel("trim_union"), Launch.of(1, 1024).withOverlap(),
         energies, intermediate, call.rule().mostRows(), union);

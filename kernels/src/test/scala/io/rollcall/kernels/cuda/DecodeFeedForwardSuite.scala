@@ -124,9 +124,11 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       }.map(_.toFloat)
     }
 
-    private lazy val totals = score.map(row => row.indices.map(m => math.pow(row(m) * rowScale(m), 2)).sum)
-    def energy(n: Int): Double =
-      (0 until batch).filter(active).map(i => math.pow(score(i)(n) * rowScale(n), 2) / totals(i)).sum
+    /** Squared magnitude; of a predictor's logit, square of how far it is above the threshold. */
+    private def square(i: Int, n: Int, threshold: Float): Double =
+      if (scores == Scores.PREDICTOR) math.pow(math.max(0, score(i)(n) - threshold), 2) else math.pow(magnitude(i, n), 2)
+    def energy(n: Int, threshold: Float): Double =
+      (0 until batch).filter(active).map(i => square(i, n, threshold) / (0 until f).map(square(i, _, threshold)).sum).sum
 
     /** A call that rounding flips is a small error everywhere; a wrong index is a large one somewhere. */
     def check(actual: Array[Float], expected: Array[Float]): Unit = {
@@ -275,12 +277,13 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
   test("a budget keeps the rows with the largest batch energy") {
     onDevice {
       val random = new Random(8)
-      for (shape <- shapes if shape.f > 64) {
-        val step = new Step(shape, WeightType.F16, Scores.UP, false, random)
+      for (shape <- shapes if shape.f > 64; scores <- Seq(Scores.UP, Scores.PREDICTOR)) {
+        val step = new Step(shape, WeightType.F16, scores, false, random)
         val threshold = step.thresholdAt(0.3)
         val union = step.union(threshold)
         val most = union.size / 2
-        val kept = union.sortBy(n => -step.energy(n)).take(most).sorted
+        val energies = union.map(n => n -> step.energy(n, threshold)).toMap
+        val kept = union.sortBy(n => -energies(n)).take(most).sorted
         val (y, record) = step.run(threshold, most, shape.f + 1)
         assert(record(0) == most)
         step.check(y, step.output(kept, threshold))
