@@ -3,9 +3,10 @@
 //   scores      score[i, b] = W[i] . x[b] for all f neurons (up for m-countdown; gate, activated, for
 //               cats; a predictor's second factor for d-countdown), the union of the called neurons,
 //               and how many each sequence called
+//   paired_scores  the same from two rows a neuron, i and f + i: act(g) u for the oracles; l + |m| for
+//               a folded predictor
 //   gathered    the other matrix over the union's rows alone, times the score: s over the union
 //   gate_up     both matrices, over all rows (dense) or the union's (d-countdown): s
-//   oracle      both matrices over all rows as scores, and their union
 //
 // Shapes: x f16 [batch x d]; weights [f x d] as weights.cuh has them; scores f32 [f x kBatch];
 // union bits [f / 32]; coefficients f16 [f x kBatch], written for the rows worked through. kBatch is the
@@ -24,6 +25,7 @@ extern __shared__ __align__(128) char shared[];
 namespace {
 
 constexpr int kNoActivation = -1;
+constexpr int kFold = -2;  // of paired_scores
 
 // scores [neurons of the tile x kBatch] are staged in `staged` with a stride; calls neurons, writes
 // union bits, counts and scores. `first` is the tile's first neuron, a multiple of 32.
@@ -78,7 +80,7 @@ __device__ void scores_of(const void* elements, const uint16_t* scales, const f1
 }
 
 template <Precision kPrecision, int kBatch>
-__device__ void oracle_of(const void* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch,
+__device__ void paired_scores_of(const void* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch,
                           float* partial, int* arrivals, Calls calls, int activation, float* scores,
                           uint32_t* union_bits) {
   using Tile = RowTile<kPrecision, kBatch>;
@@ -92,8 +94,9 @@ __device__ void oracle_of(const void* elements, const uint16_t* scales, const f1
   if (!product.combine(partial, arrivals, tile, split, splits)) return;
   float* out = product.store();
   for (int i = threadIdx.x; i < kNeurons * kBatch; i += blockDim.x) {
-    float* gate = out + i / kBatch * Tile::kOutStride + i % kBatch;
-    *gate = activate(activation, *gate) * gate[kNeurons * Tile::kOutStride];
+    float* first = out + i / kBatch * Tile::kOutStride + i % kBatch;
+    const float second = first[kNeurons * Tile::kOutStride];
+    *first = activation == kFold ? *first + fabsf(second) : activate(activation, *first) * second;
   }
   __syncthreads();
   call_neurons<kBatch>(calls, out, Tile::kOutStride, kNeurons, tile * kNeurons, rows, batch, kNoActivation, scores,
@@ -229,7 +232,7 @@ DECODE_KERNELS(scores, 128, scores_of,
                (PRODUCT, CALLS, activation, scores, union_bits))
 
 // grid (tiles of RowTile::kRows / 2 neurons, splits of the columns)
-DECODE_KERNELS(oracle, 128, oracle_of,
+DECODE_KERNELS(paired_scores, 128, paired_scores_of,
                (PRODUCT_PARAMETERS, CALLS_PARAMETERS, int activation, float* scores, uint32_t* union_bits),
                (PRODUCT, CALLS, activation, scores, union_bits))
 

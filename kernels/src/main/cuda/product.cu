@@ -80,10 +80,10 @@ DECODE_KERNELS(project, 128, project_of,
                (const void* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch, float* y),
                (elements, scales, x, rows, columns, batch, y))
 
-DECODE_KERNELS_OF(hidden, f16, Precision::kF16, 128, hidden_of,
-                  (const void* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch,
-                   float* partial, int* arrivals, f16* y),
-                  (elements, scales, x, rows, columns, batch, partial, arrivals, y))
+DECODE_KERNELS(hidden, 128, hidden_of,
+               (const void* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch,
+                float* partial, int* arrivals, f16* y),
+               (elements, scales, x, rows, columns, batch, partial, arrivals, y))
 
 DECODE_KERNELS(qkv, 128, qkv_of,
                (const void* elements, const uint16_t* scales, const f16* x, int columns, int batch, float* partial,

@@ -1,8 +1,8 @@
 // What a union strategy needs beside the products:
 //
 //   energy_totals, energy, trim_union   union `budget`: the rows with the largest batch energy,
-//        energy[i] = sum over b of (score[i, b] scale[i])^2 / sum over k of (score[k, b] scale[k])^2,
-//        of equals the lower row
+//        energy[i] = sum over b of m[i, b]^2 / sum over k of m[k, b]^2, of equals the lower row, where m
+//        is |score| scale, or how far a predictor's logit is above the threshold
 //   gather_scores                       the oracles' coefficients: the scores themselves over the union
 //
 // scores f32 [f x tile]; tile (8 to 64) holds `batch` sequences. Everything lies in L2.
@@ -14,20 +14,27 @@ namespace {
 
 constexpr int kTotalsThreads = 256;
 
+__device__ __forceinline__ float magnitude(float score, float scale, int logits, float threshold) {
+  return logits ? fmaxf(0.0f, score - threshold) : score * scale;
+}
+
 }  // namespace
 
 // totals: f32 [gridDim.x x tile], each block's sum over its rows. 256 threads.
 extern "C" __global__ void __launch_bounds__(kTotalsThreads)
-energy_totals(const float* scores, const float* row_scale, int rows, int tile, float* totals) {
+energy_totals(const float* scores, int rows, int tile, const StepState* state, const float* thresholds,
+              const float* row_scale, int layer, int layers, int logits, float* totals) {
   __shared__ float sums[kTotalsThreads];
   depend_release();
   depend_wait();
   const int b = threadIdx.x % tile, lane = threadIdx.x / tile, lanes = kTotalsThreads / tile;
   const int each = divide_up(rows, static_cast<int>(gridDim.x)), first = blockIdx.x * each, end = min(rows, first + each);
+  const float threshold = thresholds[state->bucket * layers + layer];
   float sum = 0;
   for (int row = first + lane; row < end; row += lanes) {
-    const float score = scores[static_cast<size_t>(row) * tile + b] * (row_scale == nullptr ? 1.0f : row_scale[row]);
-    sum += score * score;
+    const float scale = row_scale == nullptr ? 1.0f : row_scale[row];
+    const float m = magnitude(scores[static_cast<size_t>(row) * tile + b], scale, logits, threshold);
+    sum += m * m;
   }
   sums[threadIdx.x] = sum;
   __syncthreads();
@@ -39,8 +46,8 @@ energy_totals(const float* scores, const float* row_scale, int rows, int tile, f
 
 // A thread a row. energies: f32 [rows].
 extern "C" __global__ void __launch_bounds__(128)
-energy(const float* scores, const float* row_scale, int rows, int tile, int batch, const StepState* state,
-       const float* totals, int blocks, float* energies) {
+energy(const float* scores, int rows, int tile, int batch, const StepState* state, const float* thresholds,
+       const float* row_scale, int layer, int layers, int logits, const float* totals, int blocks, float* energies) {
   __shared__ float shares[kMaxBatch];
   depend_release();
   depend_wait();
@@ -54,10 +61,11 @@ energy(const float* scores, const float* row_scale, int rows, int tile, int batc
   const int row = blockIdx.x * blockDim.x + threadIdx.x;
   if (row >= rows) return;
   const float scale = row_scale == nullptr ? 1.0f : row_scale[row];
+  const float threshold = thresholds[state->bucket * layers + layer];
   float sum = 0;
   for (int b = 0; b < batch; b++) {
-    const float score = scores[static_cast<size_t>(row) * tile + b] * scale;
-    sum += score * score * shares[b];
+    const float m = magnitude(scores[static_cast<size_t>(row) * tile + b], scale, logits, threshold);
+    sum += m * m * shares[b];
   }
   energies[row] = sum;
 }

@@ -1,6 +1,7 @@
 package io.rollcall.kernels.cuda;
 
 import io.rollcall.kernels.Activation;
+import io.rollcall.kernels.WeightType;
 
 /**
  * The gated MLP of a decode step, dense or over the rows that the batch calls, without the host:
@@ -10,7 +11,10 @@ import io.rollcall.kernels.Activation;
  */
 public final class DecodeFeedForward implements AutoCloseable {
   private static final int NO_ACTIVATION = -1;
+  /** kFold of feed_forward.cu. */
+  private static final int FOLD = -2;
   private static final int TOTALS_BLOCKS = 64;
+  private static final String PAIRED = "paired_scores";
 
   /** What calls neurons. */
   public enum Scores {
@@ -32,8 +36,8 @@ public final class DecodeFeedForward implements AutoCloseable {
    * @param gateUp [2f x d]: gate's rows, then up's
    * @param down [f x d], the transposed down projection
    * @param rowScale f32 [f] factors of the scores, or null
-   * @param predictorA [k x d] F16, or null
-   * @param predictorB [f x k] F16, or null
+   * @param predictorA [k x d], or null
+   * @param predictorB [f x k], or [2f x k] with the fold below; of predictorA's type; or null
    */
   public record Layer(
       DeviceMatrix gateUp,
@@ -44,6 +48,11 @@ public final class DecodeFeedForward implements AutoCloseable {
 
     public int intermediate() {
       return down.rows();
+    }
+
+    /** Whether the predictor's logits are l + |m|. */
+    boolean folded() {
+      return predictorB.rows() == 2 * intermediate();
     }
   }
 
@@ -170,7 +179,7 @@ public final class DecodeFeedForward implements AutoCloseable {
 
   /** The step's scores and union alone: what calibration observes. */
   public void score(CudaStream stream, Call call) {
-    boolean wide = call.rule().scores() != Scores.BOTH && wideUnion(stream, call, pair(call), true);
+    boolean wide = streamed(call) && wideUnion(stream, call, pair(call), true);
     if (!wide) {
       scoreRows(stream, call);
     }
@@ -185,10 +194,14 @@ public final class DecodeFeedForward implements AutoCloseable {
     switch (call.rule().scores()) {
       case GATE -> score(stream, call, "scores", layer.gateUp().rowRange(0, f), call.x(), activation);
       case UP -> score(stream, call, "scores", layer.gateUp().rowRange(f, f), call.x(), NO_ACTIVATION);
-      case BOTH -> score(stream, call, "oracle", layer.gateUp(), call.x(), activation);
+      case BOTH -> score(stream, call, PAIRED, layer.gateUp(), call.x(), activation);
       case PREDICTOR -> {
         predict(stream, call);
-        score(stream, call, "scores", layer.predictorB(), predicted, NO_ACTIVATION);
+        if (layer.folded()) {
+          score(stream, call, PAIRED, layer.predictorB(), predicted, FOLD);
+        } else {
+          score(stream, call, "scores", layer.predictorB(), predicted, NO_ACTIVATION);
+        }
       }
       case NONE -> throw new IllegalArgumentException("dense has no scores");
     }
@@ -198,7 +211,7 @@ public final class DecodeFeedForward implements AutoCloseable {
       CudaStream stream, Call call, String kernel, DeviceMatrix weights, DeviceBuffer x, int activated) {
     int tile = DecodeShapes.tile(call.batch());
     int rows = DecodeShapes.rows(weights.type(), tile);
-    int perBlock = kernel.equals("oracle") ? rows / 2 : rows;
+    int perBlock = kernel.equals(PAIRED) ? rows / 2 : rows;
     int tiles = DecodeShapes.ceil(intermediate, perBlock);
     int splits = products.splits(tiles, DecodeShapes.steps(weights));
     launch(
@@ -208,13 +221,17 @@ public final class DecodeFeedForward implements AutoCloseable {
 
   private void trim(CudaStream stream, Call call) {
     int tile = DecodeShapes.tile(call.batch());
+    DeviceBuffer thresholds = call.rule().thresholds();
     DeviceBuffer scale = call.layer().rowScale();
+    int logits = call.rule().scores() == Scores.PREDICTOR ? 1 : 0;
     stream.launch(
         context.kernel("energy_totals"), Launch.of(TOTALS_BLOCKS, 256).withOverlap(),
-        scores, scale, intermediate, tile, totals);
+        scores, intermediate, tile, call.state(), thresholds, scale, call.index(), call.layers(), logits,
+        totals);
     stream.launch(
         context.kernel("energy"), Launch.of(DecodeShapes.ceil(intermediate, 128), 128).withOverlap(),
-        scores, scale, intermediate, tile, call.batch(), call.state(), totals, TOTALS_BLOCKS, energies);
+        scores, intermediate, tile, call.batch(), call.state(), thresholds, scale, call.index(),
+        call.layers(), logits, totals, TOTALS_BLOCKS, energies);
     stream.launch(
         context.kernel("trim_union"), Launch.of(1, 1024).withOverlap(),
         energies, intermediate, call.rule().mostRows(), union);
@@ -307,11 +324,21 @@ public final class DecodeFeedForward implements AutoCloseable {
   /** Calls and coefficients in one kernel, where it can: returns whether it did. */
   private boolean calledAtOnce(CudaStream stream, Call call) {
     Rule rule = call.rule();
-    if (rule.scores() == Scores.BOTH || rule.mostRows() < intermediate) {
+    if (!streamed(call) || rule.mostRows() < intermediate) {
       return false;
     }
     Pair pair = pair(call);
     return heldUnion(stream, call, pair) || wideUnion(stream, call, pair, false);
+  }
+
+  /** Whether held.cu and wide.cu know such scores: one row a neuron, and of a predictor f16. */
+  private static boolean streamed(Call call) {
+    return switch (call.rule().scores()) {
+      case PREDICTOR ->
+          call.layer().predictorB().type() == WeightType.F16 && !call.layer().folded();
+      case BOTH -> false;
+      default -> true;
+    };
   }
 
   private boolean heldUnion(CudaStream stream, Call call, Pair pair) {

@@ -21,12 +21,15 @@ import java.util.Optional;
  *
  * <p>Prints a JSON line a point. {@code bin/gpu-check --only feed-forward} runs it; arguments:
  * {@code [weights=f16,int8,int4] [batches=1,2,4,…] [densities=0.1,…] [methods=…] [d=4096] [f=14336]}.
+ * Methods: dense, cats, m-countdown, d-countdown (a linear f16 predictor of rank 640) and
+ * d-countdown-folded (a folded int4 one of the same rank).
  */
 public final class FeedForwardBenchmark {
   private static final int SETS = 4;
   private static final int STEPS = 8;
   private static final int RANK = 640;
   private static final int REPLAYS = 30;
+  private static final String FOLDED = "d-countdown-folded";
 
   private final int d;
   private final int f;
@@ -54,26 +57,32 @@ public final class FeedForwardBenchmark {
     for (String weights : options.list("weights", "f16,int8,int4")) {
       benchmark.run(
           WeightType.valueOf(weights.toUpperCase(Locale.ROOT)),
-          options.list("methods", "dense,m-countdown,d-countdown"),
+          options.list("methods", "dense,m-countdown,d-countdown,d-countdown-folded"),
           options.list("batches", "1,2,4,8,16,32,64").stream().map(Integer::valueOf).toList(),
           options.list("densities", "0.1,0.3,0.5,0.7,1.0").stream().map(Double::valueOf).toList());
     }
   }
 
   private void run(WeightType type, List<String> methods, List<Integer> batches, List<Double> densities) {
-    Layer[] layers = new Layer[SETS];
+    Layer[] linear = new Layer[SETS];
+    Layer[] folded = new Layer[SETS];
     for (int set = 0; set < SETS; set++) {
-      layers[set] =
+      linear[set] =
           new Layer(
               random.matrix(type, 2 * f, d), random.matrix(type, f, d), null,
               random.matrix(WeightType.F16, RANK, d), random.matrix(WeightType.F16, f, RANK));
+      folded[set] =
+          new Layer(
+              linear[set].gateUp(), linear[set].down(), null,
+              random.matrix(WeightType.INT4, RANK, d), random.matrix(WeightType.INT4, 2 * f, RANK));
     }
     for (int batch : batches) {
-      double rival = type == WeightType.F16 ? cublasMicros(layers, batch) : Double.NaN;
+      double rival = type == WeightType.F16 ? cublasMicros(linear, batch) : Double.NaN;
       try (DecodeProducts products = new DecodeProducts(context, 2 * f, batch);
           DecodeFeedForward feedForward =
               new DecodeFeedForward(context, products, d, f, Activation.SILU, batch)) {
         for (String method : methods) {
+          Layer[] layers = method.equals(FOLDED) ? folded : linear;
           for (double density : method.equals("dense") ? List.of(1.0) : densities) {
             double micros = micros(feedForward, layers, method, batch, density);
             double bytes = bytes(type, method, density);
@@ -89,11 +98,13 @@ public final class FeedForwardBenchmark {
         }
       }
     }
-    for (Layer layer : layers) {
-      layer.gateUp().free();
-      layer.down().free();
-      layer.predictorA().free();
-      layer.predictorB().free();
+    for (int set = 0; set < SETS; set++) {
+      linear[set].gateUp().free();
+      linear[set].down().free();
+      for (Layer layer : List.of(linear[set], folded[set])) {
+        layer.predictorA().free();
+        layer.predictorB().free();
+      }
     }
   }
 
@@ -101,7 +112,7 @@ public final class FeedForwardBenchmark {
     return Double.isNaN(value) ? "null" : String.format(Locale.ROOT, "%.3f", value);
   }
 
-  /** Feed-forward bytes by the method's formula; a predictor is f16. */
+  /** Feed-forward bytes by the method's formula. */
   private double bytes(WeightType type, String method, double density) {
     double row = type.bytes(d);
     long rows = Math.round(density * f);
@@ -109,6 +120,7 @@ public final class FeedForwardBenchmark {
       case "dense" -> 3 * row * f;
       case "cats", "m-countdown" -> row * (f + 2.0 * rows);
       case "d-countdown" -> 2.0 * RANK * (d + f) + 3 * row * rows;
+      case FOLDED -> RANK * WeightType.INT4.bytes(d) + 2.0 * f * WeightType.INT4.bytes(RANK) + 3 * row * rows;
       default -> throw new IllegalArgumentException(method);
     };
   }
@@ -118,7 +130,7 @@ public final class FeedForwardBenchmark {
       case "dense" -> Scores.NONE;
       case "cats" -> Scores.GATE;
       case "m-countdown" -> Scores.UP;
-      case "d-countdown" -> Scores.PREDICTOR;
+      case "d-countdown", FOLDED -> Scores.PREDICTOR;
       default -> throw new IllegalArgumentException(method);
     };
   }
@@ -155,7 +167,7 @@ public final class FeedForwardBenchmark {
       float[] table = new float[7 * SETS];
       for (int set = 0; set < SETS; set++) {
         feedForward.score(stream, calls[set]);
-        float threshold = quantile(feedForward.scores(), batch, method.equals("d-countdown"), 1 - density);
+        float threshold = quantile(feedForward.scores(), batch, scores(method) == Scores.PREDICTOR, 1 - density);
         for (int bucket = 0; bucket < 7; bucket++) {
           table[bucket * SETS + set] = threshold;
         }

@@ -13,19 +13,24 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
   /** f neurons with weights of their own, each as many times as that. */
   private case class Shape(d: Int, f: Int, batch: Int, rank: Int = 64, times: Int = 1)
 
+  /** @param precision of its factors */
+  private case class Predicting(precision: WeightType, folded: Boolean)
+  private val linear = Predicting(WeightType.F16, folded = false)
+
   private val shapes = Seq(
     Shape(64, 64, 1), Shape(384, 1536, 1), Shape(384, 1536, 7), Shape(320, 448, 8), Shape(128, 960, 16),
     Shape(192, 1024, 30), Shape(320, 448, 64), Shape(512, 1536, 50, 128), Shape(256, 1536, 5), Shape(256, 960, 12),
     Shape(256, 1024, 30))
 
   /** One layer with random weights, run by a rule and by the formulas. */
-  private class Step(shape: Shape, kind: WeightType, scores: Scores, own: Boolean, random: Random) {
+  private class Step(shape: Shape, kind: WeightType, scores: Scores, own: Boolean, random: Random, predicting: Predicting = linear) {
     import shape._
     private val suite = DecodeFeedForwardSuite.this
     val gateUp = DeviceWeights.random(suite, random, kind, 2 * f, d, (2.0 / math.sqrt(d)).toFloat)
     val down = DeviceWeights.random(suite, random, kind, f, d, 0.1f)
-    val a = DeviceWeights.random(suite, random, WeightType.F16, rank, d, (1 / math.sqrt(d)).toFloat)
-    val b = DeviceWeights.random(suite, random, WeightType.F16, f, rank, (1 / math.sqrt(rank)).toFloat)
+    val a = DeviceWeights.random(suite, random, predicting.precision, rank, d, (1 / math.sqrt(d)).toFloat)
+    private val bRows = if (predicting.folded) 2 else 1
+    val b = DeviceWeights.random(suite, random, predicting.precision, bRows * f, rank, (1 / math.sqrt(rank)).toFloat)
     val x: Array[Float] = Array.fill(batch * d)(DeviceFixture.rounded(random.nextGaussian().toFloat))
     val scaled: Boolean = scores == Scores.BOTH
     val rowScale: Array[Float] = Array.fill(f)(if (scaled) 0.5f + random.nextFloat() else 1f)
@@ -50,7 +55,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
         case Scores.GATE => gate(i)(n)
         case Scores.UP => up(i)(n)
         case Scores.BOTH => gate(i)(n) * up(i)(n)
-        case _ => dot(b, n, i, hidden)
+        case _ => dot(b, n, i, hidden) + (if (predicting.folded) math.abs(dot(b, f + n, i, hidden)) else 0)
       }
     }
     def magnitude(i: Int, n: Int): Double =
@@ -91,7 +96,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       val records = uploadInts(recordOfBefore).slice(4L * stepRecords, 4L * stepRecords)
       val layer = new Layer(
         gateUp.repeated(suite, 2, times), down.repeated(suite, 1, times), if (scaled) upload(Array.fill(times)(rowScale).flatten) else null,
-        a.matrix, b.repeated(suite, 1, times))
+        a.matrix, b.repeated(suite, bRows, times))
       feedForward.step(stream, new Call(layer, index, layers, rule, uploadF16(x), batch, uploadBytes(bytes), records, y))
       stream.synchronize()
       val sums = floats(y, splits * batch * d).grouped(batch * d).reduce((p, q) => p.zip(q).map(v => v._1 + v._2))
@@ -119,9 +124,11 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       }.map(_.toFloat)
     }
 
-    private lazy val totals = score.map(row => row.indices.map(m => math.pow(row(m) * rowScale(m), 2)).sum)
-    def energy(n: Int): Double =
-      (0 until batch).filter(active).map(i => math.pow(score(i)(n) * rowScale(n), 2) / totals(i)).sum
+    /** Squared magnitude; of a predictor's logit, square of how far it is above the threshold. */
+    private def square(i: Int, n: Int, threshold: Float): Double =
+      if (scores == Scores.PREDICTOR) math.pow(math.max(0, score(i)(n) - threshold), 2) else math.pow(magnitude(i, n), 2)
+    def energy(n: Int, threshold: Float): Double =
+      (0 until batch).filter(active).map(i => square(i, n, threshold) / (0 until f).map(square(i, _, threshold)).sum).sum
 
     /** A call that rounding flips is a small error everywhere; a wrong index is a large one somewhere. */
     def check(actual: Array[Float], expected: Array[Float]): Unit = {
@@ -182,6 +189,28 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       }
     }
   }
+
+  for (precision <- Seq(WeightType.F16, WeightType.INT8, WeightType.INT4); folded <- Seq(false, true) if precision != WeightType.F16 || folded)
+    test(s"${if (folded) "folded" else "linear"} $precision predictors call, count and sum what they predict") {
+      onDevice {
+        val random = new Random(11)
+        for (shape <- shapes :+ Shape(4096, 160, 24, 128, times = 44); own <- Seq(false, true); kind <- Seq(WeightType.F16, WeightType.INT4)) {
+          val step = new Step(shape, kind, Scores.PREDICTOR, own, random, Predicting(precision, folded))
+          val threshold = step.thresholdAt(0.8)
+          val union = step.union(threshold)
+          val output = step.output(union, threshold)
+          val (y, record) = step.run(threshold, Int.MaxValue, shape.f * shape.times + 1)
+          val near = shape.times * math.max(1, shape.f / 100)
+          assert(math.abs(record(0) - union.size * shape.times) <= near, s"union of $shape")
+          for (i <- 0 until shape.batch) {
+            val want = shape.times * (0 until shape.f).count(step.calls(i, _, threshold))
+            assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape")
+          }
+          step.check(y, output)
+          assert(step.run(threshold, Int.MaxValue, 1)._2(1) == 1, s"past the crossover of $shape")
+        }
+      }
+    }
 
   for (kind <- Seq(WeightType.F16, WeightType.INT8, WeightType.INT4)) {
     test(s"steps with $kind weights of a model's width are right, dense and sparse, where blocks share the columns") {
@@ -248,12 +277,13 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
   test("a budget keeps the rows with the largest batch energy") {
     onDevice {
       val random = new Random(8)
-      for (shape <- shapes if shape.f > 64) {
-        val step = new Step(shape, WeightType.F16, Scores.UP, false, random)
+      for (shape <- shapes if shape.f > 64; scores <- Seq(Scores.UP, Scores.PREDICTOR)) {
+        val step = new Step(shape, WeightType.F16, scores, false, random)
         val threshold = step.thresholdAt(0.3)
         val union = step.union(threshold)
         val most = union.size / 2
-        val kept = union.sortBy(n => -step.energy(n)).take(most).sorted
+        val energies = union.map(n => n -> step.energy(n, threshold)).toMap
+        val kept = union.sortBy(n => -energies(n)).take(most).sorted
         val (y, record) = step.run(threshold, most, shape.f + 1)
         assert(record(0) == most)
         step.check(y, step.output(kept, threshold))

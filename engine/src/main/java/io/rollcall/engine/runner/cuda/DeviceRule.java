@@ -11,6 +11,7 @@ import io.rollcall.engine.sparsity.Predictor;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.kernels.WeightType;
 import io.rollcall.kernels.cuda.CudaStream;
 import io.rollcall.kernels.cuda.DecodeCorrection;
 import io.rollcall.kernels.cuda.DecodeFeedForward;
@@ -146,7 +147,6 @@ record DeviceRule(
       List<float[]> scales,
       Allocations held,
       CudaStream stream) {
-    Elementwise elementwise = new Elementwise(held.context());
     List<DecodeFeedForward.Layer> layers = new ArrayList<>();
     for (int i = 0; i < model.weights().layers().size(); i++) {
       DeviceLayer weights = model.weights().layers().get(i);
@@ -160,18 +160,37 @@ record DeviceRule(
         Predictor predictor = plan.profile().predictors().layers().get(i);
         int rank = padded(predictor.rank());
         a =
-            Uploads.matrix(
-                held, stream, elementwise, rank, predictor.hidden(),
+            factor(
+                held, stream, predictor.precision(), rank, predictor.hidden(),
                 padRows(predictor.a(), predictor.hidden(), rank));
+        int f = predictor.intermediate();
         b =
-            Uploads.matrix(
-                held, stream, elementwise, predictor.intermediate(), rank,
-                padColumns(predictor.b(), predictor.rank(), rank));
+            factor(
+                held, stream, predictor.precision(), predictor.folded() ? 2 * f : f, rank,
+                padColumns(logits(predictor), predictor.rank(), rank));
       }
       layers.add(
           new DecodeFeedForward.Layer(weights.gateUp(), weights.down(), scale, a, b));
     }
     return layers;
+  }
+
+  /** B, and the fold below it. */
+  private static short[] logits(Predictor predictor) {
+    if (!predictor.folded()) {
+      return predictor.b();
+    }
+    short[] both = Arrays.copyOf(predictor.b(), 2 * predictor.b().length);
+    System.arraycopy(predictor.fold(), 0, both, predictor.b().length, predictor.b().length);
+    return both;
+  }
+
+  /** @param elements bf16 bits */
+  private static DeviceMatrix factor(
+      Allocations held, CudaStream stream, WeightType precision, int rows, int columns, short[] elements) {
+    return precision.quantised()
+        ? Uploads.quantised(held, stream, precision, rows, columns, elements)
+        : Uploads.matrix(held, stream, new Elementwise(held.context()), rows, columns, elements);
   }
 
   private static List<DecodeCorrection.Layer> corrections(

@@ -5,6 +5,7 @@ import io.rollcall.kernels.cuda.CudaStream;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.DeviceMatrix;
 import io.rollcall.kernels.cuda.Elementwise;
+import io.rollcall.kernels.cuda.Quantiser;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
@@ -33,6 +34,26 @@ final class Uploads {
     DeviceBuffer beyond = held.device("the range of low-rank factors", Integer.BYTES);
     elementwise.toF16(stream, WeightType.BF16, buffer, buffer, elements.length, beyond);
     return new DeviceMatrix(WeightType.F16, rows, columns, buffer, null);
+  }
+
+  /** The same, quantised on the device as {@link io.rollcall.kernels.WeightMatrix#quantise} would. */
+  static DeviceMatrix quantised(
+      Allocations held, CudaStream stream, WeightType type, int rows, int columns, short[] elements) {
+    DeviceMatrix matrix =
+        new DeviceMatrix(
+            type,
+            rows,
+            columns,
+            held.device("low-rank factors", DeviceMatrix.elementBytes(type, rows, columns)),
+            held.device("low-rank factors", DeviceMatrix.scaleBytes(type, rows, columns)));
+    ByteBuffer bytes = direct(Short.BYTES * elements.length);
+    bytes.asShortBuffer().put(elements);
+    try (DeviceBuffer stored = held.context().allocate("low-rank factors", bytes.capacity())) {
+      stream.upload(stored, 0, bytes);
+      new Quantiser(held.context()).quantise(stream, WeightType.BF16, stored, matrix);
+      stream.synchronize();
+    }
+    return matrix;
   }
 
   /** Direct, as a stream takes it. */

@@ -149,8 +149,16 @@ class CudaModelRunnerSuite extends AnyFunSuite {
   for (method <- Method.values.toSeq if method.sparse; union <- Seq("own", "shared", "budget:0.3"))
     test(s"$method with union $union calls and loads about what the CPU engine does") {
       onDevice(pair(RandomCheckpoint.write(4, shape)) { (cpu, cuda) =>
-        // a predictor's budget ranks rows by logits on the device, by margins on the CPU
-        if (!(method.needsPredictor && union.startsWith("budget"))) compare(cpu, cuda, plan(cpu, method, union), 0.25)
+        compare(cpu, cuda, plan(cpu, method, union), 0.25)
+      })
+    }
+
+  for (precision <- Seq(WeightType.BF16, WeightType.INT8, WeightType.INT4); union <- Seq("own", "shared"))
+    test(s"folded predictors in $precision with union $union call and load about what the CPU engine does") {
+      onDevice(pair(RandomCheckpoint.write(4, shape)) { (cpu, cuda) =>
+        val linear = plan(cpu, Method.D_COUNTDOWN, union)
+        val folded = RandomModels.predictors(cpu.config, "folded", rank = 96, folded = true, precision)
+        compare(cpu, cuda, new SparsityPlan(linear.profile.`with`(folded), linear.crossover), 0.25)
       })
     }
 
