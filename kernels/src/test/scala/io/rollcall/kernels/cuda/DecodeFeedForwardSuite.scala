@@ -130,9 +130,17 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     def energy(n: Int, threshold: Float): Double =
       (0 until batch).filter(active).map(i => square(i, n, threshold) / (0 until f).map(square(i, _, threshold)).sum).sum
 
+    /** Whether rounding flips none of a sequence's calls: one coefficient can be most of its output. */
+    private def sure(i: Int, threshold: Float) = {
+      val margin = if (predicting.precision == WeightType.F16) 2e-4 else 4e-4
+      (0 until f).forall(n => math.abs(magnitude(i, n) - threshold) > margin)
+    }
+
     /** A call that rounding flips is a small error everywhere; a wrong index is a large one somewhere. */
-    def check(actual: Array[Float], expected: Array[Float]): Unit = {
-      val live = actual.indices.filter(j => active(j / d)).toArray
+    def check(actual: Array[Float], expected: Array[Float], threshold: Float = 0): Unit = {
+      val checked = (0 until batch).filter(i => active(i) && (!own || scores != Scores.PREDICTOR || sure(i, threshold))).toSet
+      assert(checked.size * 3 > active.count(identity[Boolean]), s"sequences of $shape without a score near the threshold")
+      val live = actual.indices.filter(j => checked(j / d)).toArray
       def rms(values: Array[Double]) = math.sqrt(values.map(v => v * v).sum / math.max(1, values.length))
       val scale = rms(live.map(expected(_).toDouble)) + 1e-6
       val errors = live.map(j => actual(j).toDouble - expected(j))
@@ -173,7 +181,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
             val union = step.union(threshold)
             val output = step.output(union, threshold)
             // a budget, even one that nothing is too much for, takes other kernels
-            for (mostRows <- Seq(Int.MaxValue, shape.f - 1)) {
+            for (mostRows <- Seq(Int.MaxValue, shape.f - 1) if union.size <= mostRows) {
               val (y, record) = step.run(threshold, mostRows, shape.f + 1)
               val near = math.max(1, shape.f / 100)
               assert(math.abs(record(0) - union.size) <= near, s"union of $shape at $quantile")
@@ -182,7 +190,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
                 val want = (0 until shape.f).count(step.calls(i, _, threshold))
                 assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape at $quantile")
               }
-              step.check(y, output)
+              step.check(y, output, threshold)
             }
           }
         }
@@ -206,7 +214,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
             val want = shape.times * (0 until shape.f).count(step.calls(i, _, threshold))
             assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape")
           }
-          step.check(y, output)
+          step.check(y, output, threshold)
           assert(step.run(threshold, Int.MaxValue, 1)._2(1) == 1, s"past the crossover of $shape")
         }
       }
@@ -230,7 +238,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
                 val want = (0 until shape.f).count(step.calls(i, _, threshold)) * shape.times
                 assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape at $quantile")
               }
-              step.check(y, step.output(union, threshold))
+              step.check(y, step.output(union, threshold), threshold)
             }
           }
         }
@@ -256,7 +264,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
             val want = shape.times * (0 until shape.f).count(step.calls(i, _, threshold))
             assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape")
           }
-          step.check(y, output)
+          step.check(y, output, threshold)
         }
       }
     }
