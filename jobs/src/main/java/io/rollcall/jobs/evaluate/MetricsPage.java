@@ -96,7 +96,18 @@ final class MetricsPage {
     return table;
   }
 
-  private static String name(Metrics m) {
+  /** What sets a configuration apart: where others are alike, its profile's file. */
+  private String name(Metrics m) {
+    String name = configuration(m);
+    boolean alike = metrics.stream().filter(o -> configuration(o).equals(name)).count() > 1;
+    if (!alike || m.profile() == null) {
+      return name;
+    }
+    String file = m.profile().substring(m.profile().lastIndexOf('/') + 1);
+    return file.length() <= NAME ? file : file.substring(0, NAME - 3) + "...";
+  }
+
+  private static String configuration(Metrics m) {
     if (m.sparsity() == 0) {
       return m.method();
     }
