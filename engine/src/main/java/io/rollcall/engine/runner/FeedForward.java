@@ -7,6 +7,7 @@ import io.rollcall.engine.sparsity.BudgetSelector;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.NeuronScales;
+import io.rollcall.engine.sparsity.Predictor;
 import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.UnionStrategy;
@@ -212,9 +213,7 @@ final class FeedForward {
     kernels.matmul(predictor.b(), reduced, batch, logits);
     if (predictor.fold() != null) {
       kernels.matmul(predictor.fold(), reduced, batch, up);
-      for (int i = 0; i < batch * config.intermediateSize(); i++) {
-        logits[i] += Math.abs(up[i]);
-      }
+      Predictor.addFold(logits, up, batch * config.intermediateSize());
     }
   }
 

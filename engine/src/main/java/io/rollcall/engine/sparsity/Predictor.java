@@ -36,6 +36,13 @@ public record Predictor(int rank, WeightType precision, short[] a, short[] b, sh
     return fold != null;
   }
 
+  /** logits += |products|, the first n of each, where these are F z. */
+  public static void addFold(float[] logits, float[] products, int n) {
+    for (int i = 0; i < n; i++) {
+      logits[i] += Math.abs(products[i]);
+    }
+  }
+
   /** What a decode step reads: k(d + f) elements, k(d + 2f) where folded. */
   public long bytes() {
     long rows = (folded() ? 2L : 1L) * intermediate();

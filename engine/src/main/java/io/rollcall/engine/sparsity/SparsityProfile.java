@@ -119,7 +119,6 @@ public record SparsityProfile(
    * How predictors were trained, and how well they do on held-out decode positions at the wanted
    * density, against the neurons that the oracle keeps there.
    *
-   * @param folded whether logits have a fold; null for none, of older profiles
    * @param positions trained on
    * @param heldOut positions held out
    * @param recall [layer] fraction of the oracle's neurons that are predicted
@@ -128,7 +127,6 @@ public record SparsityProfile(
    */
   public record Training(
       int rank,
-      Boolean folded,
       long positions,
       long heldOut,
       double[] recall,

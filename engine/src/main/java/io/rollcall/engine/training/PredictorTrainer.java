@@ -246,9 +246,7 @@ public final class PredictorTrainer implements AutoCloseable {
       void add(float[] reduced, float[] logits) {
         int f = training.intermediate();
         products.rowsByRows(reduced, size, parameters.fold, f, options.rank(), values);
-        for (int i = 0; i < values.length; i++) {
-          logits[i] += Math.abs(values[i]);
-        }
+        Predictor.addFold(logits, values, values.length);
       }
 
       /** Adds to the gradient by the reduced input, from that by the logits. */
@@ -292,9 +290,7 @@ public final class PredictorTrainer implements AutoCloseable {
       products.rowsByRows(reduced, size, b, logits);
       if (fold != null) {
         products.rowsByRows(reduced, size, fold, folded);
-        for (int i = 0; i < size * f; i++) {
-          logits[i] += Math.abs(folded[i]);
-        }
+        Predictor.addFold(logits, folded, size * f);
       }
       System.arraycopy(logits, 0, all, from * f, size * f);
       System.arraycopy(batch.ratios, 0, ratios, from * f, size * f);

@@ -1,15 +1,13 @@
 package io.rollcall.engine.calibration
 
-import java.nio.file.{Files, Paths}
+import java.nio.file.Files
 
-import scala.io.{Codec, Source}
 import scala.jdk.CollectionConverters._
 
-import com.fasterxml.jackson.databind.ObjectMapper
 import org.scalatest.BeforeAndAfterAll
 import org.scalatest.funsuite.AnyFunSuite
-import org.tukaani.xz.XZInputStream
 
+import io.rollcall.engine.SharedDocuments
 import io.rollcall.engine.checkpoint.ModelFiles
 import io.rollcall.engine.evaluation.{PositionSums, ReferenceReader, ReferenceScorer, TeacherForcedRunner}
 import io.rollcall.engine.generation.GenerationOptions
@@ -19,25 +17,12 @@ import io.rollcall.kernels.WeightType
 
 /** Neuron scales of the built-in model, from documents in the folder shared/ beside the project. */
 class NeuronScalesQualitySuite extends AnyFunSuite with BeforeAndAfterAll {
-  private val shared =
-    Paths.get(System.getProperty("rollcall.root", ".")).resolve("../shared/data")
   private val batchSize = 8
 
   private lazy val files = ModelFiles.locate("builtin:summarizer-20m")
   private lazy val model = CpuModel.load(files, WeightType.BF16)
 
   override def afterAll(): Unit = model.close()
-
-  private def texts(name: String, most: Int): Seq[DecodePositions.Document] = {
-    val mapper = new ObjectMapper
-    val stream = new XZInputStream(Files.newInputStream(shared.resolve(name)))
-    val source = Source.fromInputStream(stream)(Codec.UTF8)
-    try
-      source.getLines().take(most).map(mapper.readTree).map { row =>
-        new DecodePositions.Document(row.get("id").asText, row.get("document").asText, row.get("summary").asText)
-      }.toVector
-    finally source.close()
-  }
 
   private def calibrated(
       target: Calibrator.Target, positions: DecodePositions, sample: Seq[DecodePositions.Document]): SparsityPlan = {
@@ -67,8 +52,8 @@ class NeuronScalesQualitySuite extends AnyFunSuite with BeforeAndAfterAll {
   }
 
   test("at the same density neuron scales bring m-countdown and cats nearer to dense") {
-    assume(Files.exists(shared), s"$shared is not there")
-    val sample = texts("summaries-valid.jsonl.xz", 48)
+    assume(Files.exists(SharedDocuments.folder), s"${SharedDocuments.folder} is not there")
+    val sample = SharedDocuments.read("summaries-valid.jsonl.xz", 48)
     val positions =
       new DecodePositions(model, files, model.template, GenerationOptions.greedy(batchSize, 40, 1024), 1)
     val methods = Seq(Method.M_COUNTDOWN, Method.CATS)
@@ -77,7 +62,7 @@ class NeuronScalesQualitySuite extends AnyFunSuite with BeforeAndAfterAll {
       val scales = Calibrator.factors(model, method, positions, sample.iterator.asJava, true).scales("s")
       Seq(plain, plain.`with`(scales)).map(calibrated(_, positions, sample))
     }
-    val found = measured(plans, texts("summaries-test.jsonl.xz", 48))
+    val found = measured(plans, SharedDocuments.read("summaries-test.jsonl.xz", 48))
     for ((method, Seq((plain, plainDensity), (scaled, scaledDensity))) <- methods.zip(found.grouped(2))) {
       note(f"$method: KL $plain%.4f at density $plainDensity%.3f, with scales $scaled%.4f at $scaledDensity%.3f")
       assert(math.abs(plainDensity - scaledDensity) < 0.02, method)

@@ -1,16 +1,14 @@
 package io.rollcall.engine.evaluation
 
-import java.nio.file.{Files, Paths}
+import java.nio.file.Files
 
 import scala.collection.mutable
-import scala.io.{Codec, Source}
 import scala.jdk.CollectionConverters._
 
-import com.fasterxml.jackson.databind.ObjectMapper
 import org.scalatest.BeforeAndAfterAll
 import org.scalatest.funsuite.AnyFunSuite
-import org.tukaani.xz.XZInputStream
 
+import io.rollcall.engine.SharedDocuments
 import io.rollcall.engine.calibration.ScoreSketches
 import io.rollcall.engine.checkpoint.ModelFiles
 import io.rollcall.engine.runner._
@@ -30,8 +28,7 @@ import io.rollcall.kernels.WeightType
  * }}}
  */
 class EvaluationAgreementSuite extends AnyFunSuite with BeforeAndAfterAll {
-  private val shared =
-    Paths.get(System.getProperty("rollcall.root", ".")).resolve("../shared")
+  private val shared = SharedDocuments.folder.getParent
   private val documents = sys.env.get("ROLLCALL_DOCUMENTS").map(_.toInt).getOrElse(100)
   private val all = documents > 100
   private def narrowed(name: String, few: Seq[String], many: Seq[String]): Seq[String] =
@@ -52,14 +49,9 @@ class EvaluationAgreementSuite extends AnyFunSuite with BeforeAndAfterAll {
 
   private def read(name: String, most: Int): Seq[ReferencedDocument] = {
     val reader = new ReferenceReader(model.model, files, model.template)
-    val mapper = new ObjectMapper
-    val stream = new XZInputStream(Files.newInputStream(shared.resolve("data").resolve(name)))
-    val source = Source.fromInputStream(stream)(Codec.UTF8)
-    try
-      source.getLines().take(most).map(mapper.readTree).zipWithIndex.map { case (row, i) =>
-        reader.read(i, row.get("id").asText, row.get("document").asText, row.get("summary").asText)
-      }.toVector
-    finally source.close()
+    SharedDocuments.read(name, most).zipWithIndex.map { case (d, i) =>
+      reader.read(i, d.id, d.prompt, d.reference)
+    }
   }
 
   /** Perplexity by the name that the log has for it. */

@@ -2,14 +2,12 @@ package io.rollcall.engine.recovery
 
 import java.nio.file.{Files, Path, Paths}
 
-import scala.io.{Codec, Source}
 import scala.jdk.CollectionConverters._
 
-import com.fasterxml.jackson.databind.ObjectMapper
 import org.scalatest.BeforeAndAfterAll
 import org.scalatest.funsuite.AnyFunSuite
-import org.tukaani.xz.XZInputStream
 
+import io.rollcall.engine.SharedDocuments
 import io.rollcall.engine.calibration.{Calibrator, DecodePositions}
 import io.rollcall.engine.checkpoint.ModelFiles
 import io.rollcall.engine.evaluation.{PositionSums, ReferencedDocument, ReferenceReader, ReferenceScorer, TeacherForcedRunner}
@@ -30,8 +28,6 @@ import io.rollcall.kernels.WeightType
  * }}}
  */
 class RecoveryQualitySuite extends AnyFunSuite with BeforeAndAfterAll {
-  private val shared =
-    Paths.get(System.getProperty("rollcall.root", ".")).resolve("../shared/data")
   private val documents = sys.env.get("ROLLCALL_DOCUMENTS").map(_.toInt)
   private def chosen(name: String, otherwise: String): Seq[String] =
     sys.env.getOrElse(name, otherwise).split(",").toSeq
@@ -40,17 +36,6 @@ class RecoveryQualitySuite extends AnyFunSuite with BeforeAndAfterAll {
   private lazy val model = CpuModel.load(files, WeightType.BF16)
 
   override def afterAll(): Unit = model.close()
-
-  private def texts(name: String, most: Int): Seq[DecodePositions.Document] = {
-    val mapper = new ObjectMapper
-    val stream = new XZInputStream(Files.newInputStream(shared.resolve(name)))
-    val source = Source.fromInputStream(stream)(Codec.UTF8)
-    try
-      source.getLines().take(most).map(mapper.readTree).map { row =>
-        new DecodePositions.Document(row.get("id").asText, row.get("document").asText, row.get("summary").asText)
-      }.toVector
-    finally source.close()
-  }
 
   private def read(of: Seq[DecodePositions.Document]): Seq[ReferencedDocument] = {
     val reader = new ReferenceReader(model.model, files, model.template)
@@ -102,10 +87,10 @@ class RecoveryQualitySuite extends AnyFunSuite with BeforeAndAfterAll {
   }
 
   test("corrections recover perplexity that sparsity cost") {
-    assume(Files.exists(shared), s"$shared is not there")
-    val sample = texts("summaries-valid.jsonl.xz", documents.getOrElse(64))
+    assume(Files.exists(SharedDocuments.folder), s"${SharedDocuments.folder} is not there")
+    val sample = SharedDocuments.read("summaries-valid.jsonl.xz", documents.getOrElse(64))
     val training = read(sample)
-    val test = read(texts("summaries-test.jsonl.xz", documents.getOrElse(24)))
+    val test = read(SharedDocuments.read("summaries-test.jsonl.xz", documents.getOrElse(24)))
     val perPass = chosen("ROLLCALL_LAYERS_PER_PASS", "8").map(_.toInt)
     for {
       batchSize <- chosen("ROLLCALL_BATCHES", if (documents.isEmpty) "1" else "1,8").map(_.toInt)

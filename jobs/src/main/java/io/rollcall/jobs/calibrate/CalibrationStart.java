@@ -5,7 +5,6 @@ import io.rollcall.engine.calibration.Calibrator;
 import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.NeuronScales;
-import io.rollcall.engine.sparsity.Predictors;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.sparsity.UnionStrategy;
 
@@ -20,13 +19,14 @@ record CalibrationStart(
     Calibrator.Target target, Corrections corrections, boolean gathersScales) {
 
   /**
-   * @param given the profile that the options name; null for none
+   * @param named the profile that the options name; null for none
    * @param file plain name of the tensors' file to be written
    * @throws UserException when the profile lacks the method's predictor
    * @throws io.rollcall.jobs.UsageException when its method takes no neuron scales
    */
-  static CalibrationStart of(CalibrateRequest request, SparsityProfile given, String file) {
-    Calibrator.Target plain = target(request, given, file);
+  static CalibrationStart of(CalibrateRequest request, SparsityProfile named, String file) {
+    SparsityProfile given = named == null ? null : named.in(file);
+    Calibrator.Target plain = target(request, given);
     boolean sameMethod = given != null && given.method() == plain.method();
     boolean scaled = scaled(request, sameMethod ? given : null, plain.method());
     NeuronScales kept = scaled && sameMethod ? given.neuronScales() : null;
@@ -35,13 +35,12 @@ record CalibrationStart(
             && given.union().equals(plain.union())
             && scaled == (given.neuronScales() != null);
     return new CalibrationStart(
-        kept == null ? plain : plain.with(kept.in(file)),
-        sameCalls && given.corrections() != null ? given.corrections().in(file) : null,
+        kept == null ? plain : plain.with(kept),
+        sameCalls ? given.corrections() : null,
         scaled && kept == null);
   }
 
-  private static Calibrator.Target target(
-      CalibrateRequest request, SparsityProfile given, String file) {
+  private static Calibrator.Target target(CalibrateRequest request, SparsityProfile given) {
     int batchSize = request.decoding().batchSize();
     UnionStrategy shared = new UnionStrategy.Shared();
     if (given == null) {
@@ -56,7 +55,7 @@ record CalibrationStart(
     }
     return new Calibrator.Target(
         method,
-        method.needsPredictor() ? new Predictors(file, given.predictors().layers()) : null,
+        method.needsPredictor() ? given.predictors() : null,
         request.union() == null ? given.union() : request.union(),
         batchSize);
   }

@@ -165,7 +165,7 @@ final class TrainPredictorCommand implements Callable<Integer> {
                 + " out, %.1f s%n",
             profile.method(),
             training.rank(),
-            training.folded() ? "folded" : "linear",
+            profile.predictors().folded() ? "folded" : "linear",
             profile.predictors().precision().name().toLowerCase(Locale.ROOT),
             profile.sparsity()[0],
             training.positions(),

@@ -246,7 +246,6 @@ public final class TrainPredictorAction {
       TrainingOptions options, PositionCounts counts, List<TrainedLayer> layers) {
     return new SparsityProfile.Training(
         options.rank(),
-        options.folded(),
         counts.training(),
         counts.heldOut(),
         byLayer(layers, PredictorQuality::recall),
