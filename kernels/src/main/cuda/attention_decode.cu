@@ -25,6 +25,10 @@
 // transposed, S^T[16 positions x 8 queries] = K q^T, so a group of up to 8 fills the n of m16n8k16 and
 // keys and values are both the 16-row operand: head_size / 8 products for 16 positions.
 //
+// The kernels in front write nothing but q and position p: a step's kernels begin only when the step before
+// has ended. So the state, the page table and positions before p are read while they still run, and but
+// for the tiles that hold p the first ones are in flight when q comes.
+//
 // In flight are 2 tiles of 8 KiB a warp, 128 KiB a multiprocessor at head size 128. AttentionBenchmark on
 // an H100, 32 heads, 8 of keys and values, head size 128, to the time of the bytes: 1.01 at 64 sequences
 // of 1024 positions, 1.07 at 32, 1.37 at 8, 4.6 at one (7.1 us: latency), 1.51 at one of 8192.
@@ -94,7 +98,6 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
   depend_release();
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   const int group = heads / kv_heads;
-  depend_wait();
 
   if (warp == 0) {
     int before = 0;
@@ -118,16 +121,8 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
   }
   __syncthreads();
 
-  for (int b = blockIdx.x; b < sequences; b += gridDim.x) {
-    if (lengths[b] == 0) {
-      uint4* row = reinterpret_cast<uint4*>(out + static_cast<size_t>(b) * heads * kHeadSize);
-      for (int i = threadIdx.x; i < heads * kHeadSize / 8; i += kThreads) row[i] = make_uint4(0, 0, 0, 0);
-    }
-  }
-
   const Shares shares(kv_heads * total_pages, gridDim.x);
   const int begin = shares.begin(blockIdx.x), end = shares.begin(blockIdx.x + 1);
-  if (begin == end) return;
 
   const auto enter = [&](Cursor& at, int sequence) {
     at.sequence = sequence;
@@ -149,8 +144,8 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
     return page_table[static_cast<size_t>(at.slot) * max_pages + at.page];
   };
 
-  Cursor at;
-  {
+  Cursor at{};
+  if (begin < end) {
     // The last sequence that begins at or before this share; those of no pages begin where the next does.
     const int before = __popc(__ballot_sync(kAllLanes, starts[lane] * kv_heads <= begin)) +
                        __popc(__ballot_sync(kAllLanes, starts[lane + kWarp] * kv_heads <= begin));
@@ -165,13 +160,14 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
 
   // The copies run kStages - 1 units ahead of the products, page numbers one further.
   Cursor ahead = at;
-  int ahead_page = page_of(ahead);
+  int ahead_page = begin < end ? page_of(ahead) : 0;
   int requested = begin;
   int fill_stage = 0;
   const auto request_next = [&]() {
     if (requested < end) {
       const int first = ahead.page * kPagePositions + warp * kTile;
       const int rows = ahead.length - first;  // of this warp's 16, those that are positions of the sequence
+      if (0 < rows && rows <= kTile) depend_wait();  // the last is the step's own
       const size_t offset =
           ((static_cast<size_t>(ahead_page) * kv_heads + ahead.head) * kPagePositions + warp * kTile) * kHeadSize;
       if (++requested < end) {
@@ -203,6 +199,15 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
   };
 #pragma unroll
   for (int i = 0; i < kStages - 1; i++) request_next();
+  depend_wait();
+
+  for (int b = blockIdx.x; b < sequences; b += gridDim.x) {
+    if (lengths[b] == 0) {
+      uint4* row = reinterpret_cast<uint4*>(out + static_cast<size_t>(b) * heads * kHeadSize);
+      for (int i = threadIdx.x; i < heads * kHeadSize / 8; i += kThreads) row[i] = make_uint4(0, 0, 0, 0);
+    }
+  }
+  if (begin == end) return;
 
   const int column = lane / 4;  // query of this lane's operand, row of its results
   const int pair_column = 2 * (lane % 4);  // its results' first query

@@ -448,9 +448,10 @@ extern "C" __global__ void __launch_bounds__(kDrawThreads) sample_draw(
 
 // Ends a step: the chosen tokens, -1 in rows that are not active, go to out_tokens [step][64] and into
 // the state, which moves on by one position; a sequence that got one of end_tokens [ends], or its last
-// token, is no longer active. Clears scratch.best. One block of 64 threads.
+// token, is no longer active. Counts the step, from 0 again after `steps`. Clears scratch.best. One block of
+// 64 threads.
 extern "C" __global__ void __launch_bounds__(kMaxBatch) sample_advance(
-    StepState* state, void* memory, const int* end_tokens, int ends, int* out_tokens) {
+    StepState* state, void* memory, const int* end_tokens, int ends, int* out_tokens, int steps) {
   depend_release();
   depend_wait();
   const int b = threadIdx.x;
@@ -472,7 +473,7 @@ extern "C" __global__ void __launch_bounds__(kMaxBatch) sample_advance(
   }
   const int batch = __syncthreads_count(active);
   if (b == 0) {
-    state->step = step + 1;
+    state->step = step + 1 == steps ? 0 : step + 1;
     state->batch = batch;
     state->bucket = batch <= 1 ? 0 : kWarp - __clz(batch - 1);
   }

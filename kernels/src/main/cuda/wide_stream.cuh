@@ -127,8 +127,9 @@ struct WideStream {
           barrier_init(barriers + w * 2 * kMostStages + kMostStages + i, 4);  // empty
         }
       for (int w = 0; w < 2; w++) {
-        barrier_init(arrived + w, blocks > 1 ? 1 : 4);
-        barrier_init(free + w, blocks * (kFinishing / kWarp));
+        // in a block of its own every thread arrives: racecheck does not follow one lane that does for its warp
+        barrier_init(arrived + w, blocks > 1 ? 1 : 128);
+        barrier_init(free + w, blocks > 1 ? blocks * (kFinishing / kWarp) : kFinishing);
       }
       more(after);
       barrier_init_done();
@@ -388,10 +389,16 @@ struct WideStream {
     wgmma_pin(sums);
   }
 
+  // At a barrier that the cluster's blocks arrive at; racecheck knows those of a block alone.
+  __device__ void wait(uint64_t* barrier, int parity) const {
+    if (blocks == 1) barrier_wait(barrier, parity);
+    else barrier_wait_cluster(barrier, parity);
+  }
+
   // Sends the sums of the warpgroup's tile `unit` to those who finish them.
   __device__ void send(int unit, const float (&sums)[kSums]) const {
     const int group = warpgroup(), lane = threadIdx.x % kWarp;
-    if (unit >= 2) barrier_wait_cluster(free + group, (unit / 2 - 1) & 1);
+    if (unit >= 2) wait(free + group, (unit / 2 - 1) & 1);
     if (blocks == 1) {
       keep(sums);
       return;
@@ -419,8 +426,7 @@ struct WideStream {
       *reinterpret_cast<float4*>(to) = make_float4(d[0], d[1], d[4], d[5]);
       *reinterpret_cast<float4*>(to + kPieceBytes / 2) = make_float4(d[2], d[3], d[6], d[7]);
     }
-    __syncwarp();
-    if (lane == 0) barrier_arrive(arrived + warpgroup());
+    barrier_arrive(arrived + warpgroup());
   }
 
   // ---- finishing ---------------------------------------------------------------------------------------
@@ -438,7 +444,7 @@ struct WideStream {
   __device__ void finish(int unit, const Done& done) const {
     const int lane = threadIdx.x % kWarp, warp = (threadIdx.x - kMultiplying) / kWarp, group = unit & 1;
     if (blocks > 1 && threadIdx.x == kMultiplying) barrier_expect(arrived + group, kPieces * kPieceBytes);
-    barrier_wait_cluster(arrived + group, unit / 2 & 1);
+    wait(arrived + group, unit / 2 & 1);
     Piece pieces[kPieceColumns];
 #pragma unroll
     for (int i = 0; i < kPieceColumns; i++) {
@@ -457,7 +463,11 @@ struct WideStream {
       piece.b = all % kPieceColumns * 16 + lane % 4 * 4;
     }
     __syncwarp();
-    if (lane < blocks) barrier_arrive_in(address_in(free + group, lane));
+    if (blocks == 1) {
+      barrier_arrive(free + group);
+    } else if (lane < blocks) {
+      barrier_arrive_in(address_in(free + group, lane));
+    }
 #pragma unroll
     for (int i = 0; i < kPieceColumns; i++)
       if (warp + 4 * i < own_pieces) done(i, pieces[i]);

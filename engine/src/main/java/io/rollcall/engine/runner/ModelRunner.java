@@ -49,7 +49,8 @@ public interface ModelRunner extends AutoCloseable {
 
   /**
    * Decode steps with the plan's sparsity, at least one and at most {@link #stepsPerCall}, until all
-   * sequences ended. A sequence that ends drops out of the steps that follow.
+   * sequences ended. A sequence that ends drops out of the steps that follow. Where the step of a call was
+   * launched before the call, sequences that are new to it get no token yet.
    *
    * @param sequences running ones; the next step's tokens are the last ones sampled
    * @param counters receives what the steps called and loaded

@@ -125,6 +125,10 @@ public final class Attention {
    * key and value are in the page already. Lengths are read on the device, so a captured launch serves
    * any. Rows of inactive sequences become zeros.
    *
+   * <p>The state, the page table and all earlier positions are read while the kernels in front still run.
+   * These must be of the same step: what they overlap with, back to the first that does, writes only q and
+   * the sequences' own positions.
+   *
    * @param state {@link StepState}
    * @param sequences rows of the step, padding included, at most {@link StepState#MAX_BATCH}
    * @param scratch {@link #decodeScratchBytes}, not used by another stream at the time

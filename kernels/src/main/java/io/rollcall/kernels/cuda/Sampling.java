@@ -85,7 +85,8 @@ public final class Sampling implements AutoCloseable {
 
   /**
    * The last kernel of a step: writes the chosen tokens out and into the state, moves every active
-   * sequence on by a position, ends those that got an end token or their last, and counts the step.
+   * sequence on by a position, ends those that got an end token or their last, and counts the step;
+   * after as many as outTokens has room for, it counts from 0 again.
    *
    * @param endTokens int32 [ends]; may be null where ends is 0
    * @param outTokens int32 [steps][64]: this step's row gets each row's token, -1 where inactive
@@ -93,10 +94,11 @@ public final class Sampling implements AutoCloseable {
   public void advance(
       CudaStream stream, DeviceBuffer state, DeviceBuffer endTokens, int ends,
       DeviceBuffer outTokens) {
+    int steps = Math.toIntExact(outTokens.bytes() / (StepState.MAX_BATCH * Integer.BYTES));
     stream.launch(
         context.kernel("sample_advance"),
         Launch.of(1, StepState.MAX_BATCH).withOverlap(),
-        state, scratch, endTokens, ends, outTokens);
+        state, scratch, endTokens, ends, outTokens, steps);
   }
 
   @Override

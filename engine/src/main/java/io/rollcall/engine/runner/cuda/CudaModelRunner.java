@@ -7,7 +7,6 @@ import io.rollcall.engine.runner.DecodeStep;
 import io.rollcall.engine.runner.ModelRunner;
 import io.rollcall.engine.runner.RunnerOptions;
 import io.rollcall.engine.runner.TokenBatch;
-import io.rollcall.engine.sampling.RandomStream;
 import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.statistics.SparsityCounters;
@@ -21,8 +20,8 @@ import java.util.List;
 /** The model on a CUDA device. */
 public final class CudaModelRunner implements ModelRunner {
   /**
-   * A step of a model with more weights takes a millisecond or more, against which the host's part is
-   * nothing; steps of smaller ones follow each other without it.
+   * Steps of smaller models follow each other without the host. Of larger ones each is looked at, while
+   * the next one runs.
    */
   private static final long STEPWISE_BYTES = 2L << 30;
 
@@ -34,6 +33,7 @@ public final class CudaModelRunner implements ModelRunner {
   private final RunnerState state;
   private final PrefillPass prefill;
   private final DecodeSteps decode;
+  private final DecodeCalls calls;
   private final ScoreDownload scores;
   private final StepOutcomes outcomes;
   private final boolean greedy;
@@ -52,13 +52,14 @@ public final class CudaModelRunner implements ModelRunner {
       SparsityPlan plan,
       RunnerOptions options,
       Observation observation,
+      int steps,
       Allocations held) {
     this.model = model;
     this.held = held;
     config = model.config();
     outcomes = new StepOutcomes(config, plan, model.cost());
     greedy = options.sampling().temperature() == 0;
-    steps = observation != null ? 1 : stepsPerCall(model.weights().bytes());
+    this.steps = steps;
     rows = BatchBuckets.largest(BatchBuckets.of(options.slots()));
     state = new RunnerState(model, options, held, rows, steps);
     var feedForward =
@@ -72,6 +73,7 @@ public final class CudaModelRunner implements ModelRunner {
                 rows));
     DeviceRule rule = DeviceRule.of(model, plan, held, state.stream);
     decode = new DecodeSteps(state, feedForward, rule, rows, steps);
+    calls = new DecodeCalls(state, decode, steps);
     prefill = new PrefillPass(state);
     scores = observation == null ? null : new ScoreDownload(state, feedForward, observation, rows);
     state.allocatePages();
@@ -84,6 +86,17 @@ public final class CudaModelRunner implements ModelRunner {
    */
   static CudaModelRunner create(
       DeviceModel model, SparsityPlan plan, RunnerOptions options, Observation observation) {
+    int steps = observation != null ? 1 : stepsPerCall(model.weights().bytes());
+    return create(model, plan, options, observation, steps);
+  }
+
+  /** @param steps most of a call */
+  static CudaModelRunner create(
+      DeviceModel model,
+      SparsityPlan plan,
+      RunnerOptions options,
+      Observation observation,
+      int steps) {
     if (options.slots() > StepState.MAX_BATCH) {
       throw new UserException(
           "batch size " + options.slots() + " is above " + StepState.MAX_BATCH
@@ -91,7 +104,7 @@ public final class CudaModelRunner implements ModelRunner {
     }
     Allocations held = new Allocations(model.context());
     try {
-      return new CudaModelRunner(model, plan, options, observation, held);
+      return new CudaModelRunner(model, plan, options, observation, steps, held);
     } catch (DeviceMemoryException e) {
       held.close();
       throw new UserException(
@@ -143,6 +156,7 @@ public final class CudaModelRunner implements ModelRunner {
       return new int[0];
     }
     requireReserved(batch);
+    calls.interrupted();
     state.pages().flush(state.stream);
     prefill.run(batch);
     logits = wanted > rows ? new float[Math.multiplyExact(wanted, config.vocabulary())] : null;
@@ -168,11 +182,11 @@ public final class CudaModelRunner implements ModelRunner {
     state.send(
         step -> {
           for (int row = 0; row < count; row++) {
-            step.set(row, key(batch.random()[from + row]), 0, 0, 0, 0, 1);
+            step.set(row, RunnerState.key(batch.random()[from + row]), 0, 0, 0, 0, 1);
           }
         });
     state.sample(count);
-    System.arraycopy(state.awaitTokens(1), 0, sampled, from, count);
+    System.arraycopy(state.awaitTokens(), 0, sampled, from, count);
   }
 
   private void requireReserved(TokenBatch batch) {
@@ -189,46 +203,31 @@ public final class CudaModelRunner implements ModelRunner {
     }
   }
 
-  private static long key(RandomStream random) {
-    return random == null ? 0 : random.key();
-  }
-
   @Override
   public List<DecodeStep> decode(List<DecodeSequence> sequences, SparsityCounters counters) {
-    int n = sequences.size();
-    int longest = sequences.stream().mapToInt(DecodeSequence::remaining).max().orElseThrow();
-    int wanted = Math.min(steps, longest);
     for (DecodeSequence s : sequences) {
-      requireReserved(s.slot(), s.position() + Math.min(wanted, s.remaining()));
+      requireReserved(s.slot(), s.position() + Math.min(steps + 1, s.remaining()));
     }
     state.pages().flush(state.stream);
-    state.send(
-        step -> {
-          for (int b = 0; b < n; b++) {
-            DecodeSequence s = sequences.get(b);
-            step.set(
-                b, key(s.random()), s.token(), s.position(), s.slot(), s.outputIndex(),
-                s.remaining());
-          }
-        });
-    int padded = BatchBuckets.largest(BatchBuckets.of(n));
-    if (scores == null) {
-      decode.run(padded, wanted);
-    } else {
-      scores.begin(sequences);
-      decode.runObserved(padded, call -> scores.show(call, n));
-    }
-    decode.fetchRecords(wanted);
-    int[] tokens = state.awaitTokens(wanted);
     logits = null;
-    logitRows = n;
-    return outcomes.of(n, wanted, tokens, decode.records(wanted), counters);
+    logitRows = sequences.size();
+    DecodeCalls.Result result = scores == null ? calls.run(sequences) : observed(sequences);
+    return outcomes.of(sequences.size(), result, counters);
+  }
+
+  private DecodeCalls.Result observed(List<DecodeSequence> sequences) {
+    scores.begin(sequences);
+    return calls.runObserved(sequences, call -> scores.show(call, sequences.size()));
   }
 
   @Override
   public float[] logits() {
     if (!greedy) {
       throw new IllegalStateException("sampling overwrites the logits; make a greedy runner");
+    }
+    if (calls.ahead()) {
+      throw new IllegalStateException(
+          "the step after runs already and overwrites the logits; decode with one token remaining");
     }
     if (logits == null) {
       logits = new float[logitRows * config.vocabulary()];
@@ -252,6 +251,12 @@ public final class CudaModelRunner implements ModelRunner {
 
   @Override
   public void close() {
-    held.close();
+    try {
+      if (calls.ahead()) {
+        state.stream.synchronize();
+      }
+    } finally {
+      held.close();
+    }
   }
 }

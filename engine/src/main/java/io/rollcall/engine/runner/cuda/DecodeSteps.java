@@ -34,7 +34,6 @@ final class DecodeSteps {
   private final DeviceBuffer sums;
   private final DeviceBuffer records;
   private final DeviceBuffer recordBefore;
-  private final PinnedBuffer hostRecords;
   private int stepsBefore;
 
   /** Sees a layer's feed-forward input before it is computed with. */
@@ -80,7 +79,6 @@ final class DecodeSteps {
     runner.stream.zero(allRecords, 0, allRecords.bytes());
     recordBefore = allRecords.slice(0, recordBytes(1));
     records = allRecords.slice(recordBytes(1), recordBytes(steps));
-    hostRecords = held.pinned(recordBytes(steps));
   }
 
   private long sumBytes(int mostRows) {
@@ -119,7 +117,8 @@ final class DecodeSteps {
       if (graphs[bucket] != null) {
         graphs[bucket].launch(runner.stream);
       } else {
-        // launch by launch, a kernel may begin before the step before has ended, and reads its records
+        // launch by launch, a kernel may begin before the step before has ended, and reads its records and
+        // the state
         runner.stream.synchronize();
         step(rows, call -> {});
         graphs[bucket] =
@@ -136,7 +135,8 @@ final class DecodeSteps {
     step(rows, hook);
   }
 
-  private long recordBytes(int steps) {
+  /** Of int [steps x layers x RECORD_STRIDE]. */
+  long recordBytes(int steps) {
     return (long) steps * config.layers() * StepState.RECORD_STRIDE * Integer.BYTES;
   }
 
@@ -198,14 +198,7 @@ final class DecodeSteps {
   }
 
   /** Puts the download of the records on the stream. */
-  void fetchRecords(int steps) {
-    runner.stream.download(hostRecords, 0, records, 0, recordBytes(steps));
-  }
-
-  /** The records that were fetched, int [steps x layers x RECORD_STRIDE]. */
-  int[] records(int steps) {
-    int[] fetched = new int[steps * config.layers() * StepState.RECORD_STRIDE];
-    hostRecords.bytes().asIntBuffer().get(fetched);
-    return fetched;
+  void fetchRecords(PinnedBuffer to, int steps) {
+    runner.stream.download(to, 0, records, 0, recordBytes(steps));
   }
 }

@@ -3,6 +3,7 @@ package io.rollcall.engine.runner.cuda;
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.runner.RunnerOptions;
+import io.rollcall.engine.sampling.RandomStream;
 import io.rollcall.kernels.cuda.Attention;
 import io.rollcall.kernels.cuda.CudaContext;
 import io.rollcall.kernels.cuda.CudaStream;
@@ -76,7 +77,7 @@ final class RunnerState {
     long tokenBytes = (long) steps * StepState.MAX_BATCH * Integer.BYTES;
     tokens = held.device("sampled tokens", tokenBytes);
     hostState = held.pinned(StepState.BYTES);
-    hostTokens = held.pinned(tokenBytes);
+    hostTokens = held.pinned((long) StepState.MAX_BATCH * Integer.BYTES);
     view = new StepState(hostState);
   }
 
@@ -111,6 +112,11 @@ final class RunnerState {
     return state;
   }
 
+  /** Key of a sequence's random numbers; 0 for null, which draws none. */
+  static long key(RandomStream random) {
+    return random == null ? 0 : random.key();
+  }
+
   interface Fill {
     void into(StepState state);
   }
@@ -130,10 +136,15 @@ final class RunnerState {
         stream, state, endTokens, endTokens == null ? 0 : options.endTokens().size(), tokens);
   }
 
-  /** Waits for the stream; tokens of so many steps, [steps x MAX_BATCH], -1 where a row was inactive. */
-  int[] awaitTokens(int steps) {
-    int[] sampled = new int[steps * StepState.MAX_BATCH];
-    stream.download(hostTokens, 0, tokens, 0, (long) sampled.length * Integer.BYTES);
+  /** Puts the download of so many steps' tokens on the stream, [steps x MAX_BATCH], -1 of inactive rows. */
+  void fetchTokens(PinnedBuffer to, int steps) {
+    stream.download(to, 0, tokens, 0, (long) steps * StepState.MAX_BATCH * Integer.BYTES);
+  }
+
+  /** Waits for the stream; the tokens of one step, [MAX_BATCH]. */
+  int[] awaitTokens() {
+    int[] sampled = new int[StepState.MAX_BATCH];
+    fetchTokens(hostTokens, 1);
     stream.synchronize();
     hostTokens.bytes().asIntBuffer().get(sampled);
     return sampled;

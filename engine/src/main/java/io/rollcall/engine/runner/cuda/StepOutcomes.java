@@ -21,13 +21,13 @@ record StepOutcomes(ModelConfig config, SparsityPlan plan, FeedForwardCost cost)
 
   /**
    * @param n sequences of the call
-   * @param tokens [steps x MAX_BATCH] sampled; -1 where a sequence had ended
-   * @param records [steps x layers x RECORD_STRIDE] as step_state.cuh lays them out
    * @return the steps that had a sequence
    */
-  List<DecodeStep> of(int n, int steps, int[] tokens, int[] records, SparsityCounters counters) {
+  List<DecodeStep> of(int n, DecodeCalls.Result result, SparsityCounters counters) {
+    int[] tokens = result.tokens();
+    int[] records = result.records();
     List<DecodeStep> outcomes = new ArrayList<>();
-    for (int step = 0; step < steps; step++) {
+    for (int step = 0; step < result.steps(); step++) {
       int at = step * StepState.MAX_BATCH;
       int[] sampled = Arrays.copyOfRange(tokens, at, at + n);
       int active = (int) Arrays.stream(sampled).filter(token -> token != DecodeStep.NONE).count();

@@ -21,11 +21,11 @@ import io.rollcall.kernels.cuda.CudaStream;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.DeviceMatrix;
 import io.rollcall.kernels.cuda.Gemm;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
@@ -40,9 +40,6 @@ import java.util.stream.Stream;
  */
 public final class DecodeBenchmark {
   private static final String MODEL = "llama-3.1-8b-shape";
-  /** Positions after the context that steps write in turn: a page. */
-  private static final int ROOM = 64;
-
   private static final int WARM_UP = 10;
   private static final int PREFILLS = 8;
   private static final RandomStream STREAM = new RandomStream(1, "benchmark");
@@ -51,6 +48,8 @@ public final class DecodeBenchmark {
   private final CudaDevice device = CudaDevice.all().get(0);
   private final ModelConfig config;
   private final int context;
+  /** Steps of a point, without those that warm up. */
+  private final int steps;
   private final Random random = new Random(5);
   private double copyBytesPerMicro;
   private double matrixFlopsPerMicro;
@@ -58,6 +57,7 @@ public final class DecodeBenchmark {
   private DecodeBenchmark(String[] arguments) {
     this.arguments = arguments;
     context = number("context", 1024);
+    steps = number("steps", 60);
     ModelConfig whole = RandomDeviceModel.llama8b();
     config =
         new ModelConfig(
@@ -185,8 +185,13 @@ public final class DecodeBenchmark {
     }
   }
 
+  /** Positions after the context. */
+  private int room() {
+    return WARM_UP + steps;
+  }
+
   private RunnerOptions options(int slots) {
-    return RunnerOptions.greedy(slots, context + ROOM, 1);
+    return RunnerOptions.greedy(slots, context + room(), 1);
   }
 
   private SparsityProfile calibrate(DeviceModel model, int batch, double sparsity) {
@@ -197,7 +202,7 @@ public final class DecodeBenchmark {
     try (ModelRunner runner = model.observed(Method.M_COUNTDOWN, sketches, options(batch))) {
       fillCache(runner, batch);
       for (int step = 0; step < Math.max(2, 16 / batch); step++) {
-        runner.decode(step(batch, step), counters(model, batch));
+        runner.decode(sequences(batch, 1), counters(model, batch));
       }
     }
     return new SparsityProfile(
@@ -216,16 +221,16 @@ public final class DecodeBenchmark {
   /** @return microseconds of a step */
   private double point(
       DeviceModel model, int batch, SparsityPlan plan, double sparsity, double denseMicros) {
-    int steps = number("steps", 60);
     double[] micros = new double[steps];
     SparsityCounters counters = counters(model, batch);
     try (ModelRunner runner = model.runner(plan, options(batch))) {
       fillCache(runner, batch);
+      List<DecodeSequence> sequences = sequences(batch, room());
       for (int step = -WARM_UP; step < steps; step++) {
-        List<DecodeSequence> sequences = step(batch, step + WARM_UP);
         SparsityCounters into = step < 0 ? counters(model, batch) : counters;
         long start = System.nanoTime();
-        runner.decode(sequences, into);
+        int[] tokens = runner.decode(sequences, into).get(0).tokens();
+        sequences = after(sequences, tokens);
         if (step >= 0) {
           micros[step] = (System.nanoTime() - start) / 1e3;
         }
@@ -263,7 +268,7 @@ public final class DecodeBenchmark {
     return median;
   }
 
-  /** Weights but for the embedding table, of which a step reads a row a sequence, and the cache. */
+  /** Of a step's mean: weights but for the embedding table, of which it reads a row a sequence, and cache. */
   private double bytes(DeviceModel model, int batch, double feedForward) {
     long embedding = WeightType.F16.bytes((long) config.vocabulary() * config.hiddenSize());
     double others =
@@ -271,16 +276,26 @@ public final class DecodeBenchmark {
             - (model.layout().ownHead() ? embedding : 0)
             - (double) config.layers() * model.cost().dense();
     double position = 2.0 * config.layers() * config.kvHeads() * config.headSize() * Short.BYTES;
-    return others + feedForward + batch * (context + 1) * position;
+    double positions = context + WARM_UP + 0.5 * (steps + 1);
+    return others + feedForward + batch * positions * position;
   }
 
-  private List<DecodeSequence> step(int batch, int step) {
-    List<DecodeSequence> sequences = new ArrayList<>();
-    for (int slot = 0; slot < batch; slot++) {
-      sequences.add(
-          new DecodeSequence(slot, token(), context + step % (ROOM - 8), STREAM, 1 + step, 1));
-    }
-    return sequences;
+  private List<DecodeSequence> sequences(int batch, int remaining) {
+    return IntStream.range(0, batch)
+        .mapToObj(slot -> new DecodeSequence(slot, token(), context, STREAM, 1, remaining))
+        .toList();
+  }
+
+  private static List<DecodeSequence> after(List<DecodeSequence> sequences, int[] tokens) {
+    return IntStream.range(0, tokens.length)
+        .mapToObj(
+            i -> {
+              DecodeSequence s = sequences.get(i);
+              return new DecodeSequence(
+                  s.slot(), tokens[i], s.position() + 1, STREAM, s.outputIndex() + 1,
+                  s.remaining() - 1);
+            })
+        .toList();
   }
 
   private int token() {
@@ -289,7 +304,7 @@ public final class DecodeBenchmark {
 
   private void fillCache(ModelRunner runner, int batch) {
     for (int slot = 0; slot < batch; slot++) {
-      if (!runner.reserve(slot, context + ROOM)) {
+      if (!runner.reserve(slot, context + room())) {
         throw new IllegalStateException("no room for sequence " + slot + " of " + batch);
       }
     }

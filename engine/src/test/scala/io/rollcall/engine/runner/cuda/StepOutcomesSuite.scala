@@ -26,7 +26,7 @@ class StepOutcomesSuite extends AnyFunSuite {
 
   private def run(plan: SparsityPlan, records: Array[Int]): (Seq[DecodeStep], SparsityCounters) = {
     val counters = new SparsityCounters(2, 3, model.cost)
-    val outcomes = new StepOutcomes(model.config, plan, model.cost).of(3, steps, tokens, records, counters)
+    val outcomes = new StepOutcomes(model.config, plan, model.cost).of(3, new DecodeCalls.Result(steps, tokens, records), counters)
     (outcomes.asScala.toSeq, counters)
   }
 
