@@ -8,6 +8,7 @@ import io.rollcall.kernels.cuda.PinnedBuffer;
 import io.rollcall.kernels.cuda.StepState;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Launches decode steps and waits for them. Where a call is one step, the next one is launched before the
@@ -70,24 +71,6 @@ final class DecodeCalls {
       return DecodeCalls.padded(rows.length);
     }
 
-    /** Row of each sequence, -1 for one that has not joined; null if this is not their next step. */
-    int[] rowsOf(List<DecodeSequence> sequences) {
-      int[] found = new int[sequences.size()];
-      Arrays.fill(found, -1);
-      int going = 0;
-      for (int row = 0; row < rows.length; row++) {
-        if (rows[row] != null) {
-          int at = sequences.indexOf(rows[row]);
-          if (at < 0) {
-            return null;
-          }
-          found[at] = row;
-          going++;
-        }
-      }
-      return going == 0 ? null : found;
-    }
-
     Result await(int[] rowOf) {
       done.synchronize();
       int[] sampled = ints(tokens, steps * StepState.MAX_BATCH);
@@ -106,7 +89,7 @@ final class DecodeCalls {
   }
 
   /** Entries of rows, which begin at {@code first} of every {@code stride}, in the order of sequences. */
-  private static int[] inOrder(int[] values, int[] rowOf, int stride, int first, int otherwise) {
+  static int[] inOrder(int[] values, int[] rowOf, int stride, int first, int otherwise) {
     int[] ordered = values.clone();
     for (int at = first; at < values.length; at += stride) {
       for (int i = 0; i < rowOf.length; i++) {
@@ -114,6 +97,46 @@ final class DecodeCalls {
       }
     }
     return ordered;
+  }
+
+  /**
+   * Row of each sequence, -1 for one that has not joined.
+   *
+   * @param rows null where a sequence has ended
+   * @return null if this is not the sequences' next step: one of the rows is not among them, or none is
+   *     left
+   */
+  static int[] rowsOf(DecodeSequence[] rows, List<DecodeSequence> sequences) {
+    int[] found = new int[sequences.size()];
+    Arrays.fill(found, -1);
+    int going = 0;
+    for (int row = 0; row < rows.length; row++) {
+      if (rows[row] != null) {
+        int at = sequences.indexOf(rows[row]);
+        if (at < 0) {
+          return null;
+        }
+        found[at] = row;
+        going++;
+      }
+    }
+    return going == 0 ? null : found;
+  }
+
+  /** The rows after a step, with the token that each sequence got; null where one has ended. */
+  static DecodeSequence[] after(
+      int rows, List<DecodeSequence> sequences, int[] rowOf, int[] tokens, Set<Integer> endTokens) {
+    DecodeSequence[] next = new DecodeSequence[rows];
+    for (int i = 0; i < rowOf.length; i++) {
+      DecodeSequence s = sequences.get(i);
+      if (rowOf[i] >= 0 && s.remaining() > 1 && !endTokens.contains(tokens[i])) {
+        next[rowOf[i]] =
+            new DecodeSequence(
+                s.slot(), tokens[i], s.position() + 1, s.random(), s.outputIndex() + 1,
+                s.remaining() - 1);
+      }
+    }
+    return next;
   }
 
   private static int padded(int sequences) {
@@ -124,12 +147,12 @@ final class DecodeCalls {
   Result run(List<DecodeSequence> sequences) {
     Call call = ahead;
     ahead = null;
-    int[] rowOf = call == null ? null : call.rowsOf(sequences);
+    int[] rowOf = call == null ? null : rowsOf(call.rows, sequences);
     if (rowOf == null) {
       call = calls[0];
       begin(call, sequences);
       call.launch();
-      rowOf = call.rowsOf(sequences);
+      rowOf = rowsOf(call.rows, sequences);
     }
     if (goesOn(call, sequences, rowOf)) {
       ahead = call == calls[0] ? calls[1] : calls[0];
@@ -139,7 +162,9 @@ final class DecodeCalls {
     }
     Result result = call.await(rowOf);
     if (ahead != null) {
-      ahead.rows = after(call.rows, sequences, rowOf, result.tokens());
+      ahead.rows =
+          after(
+              call.rows.length, sequences, rowOf, result.tokens(), state.options.endTokens());
     }
     return result;
   }
@@ -150,7 +175,7 @@ final class DecodeCalls {
     begin(call, sequences);
     decode.runObserved(call.padded(), hook);
     call.fetch();
-    return call.await(call.rowsOf(sequences));
+    return call.await(rowsOf(call.rows, sequences));
   }
 
   /** Sends the sequences to the device. */
@@ -177,22 +202,6 @@ final class DecodeCalls {
         && Arrays.stream(rowOf).allMatch(row -> row >= 0)
         && padded(sequences.size()) == call.padded()
         && sequences.stream().anyMatch(s -> s.remaining() > 1);
-  }
-
-  /** The rows after a step, with what it sampled; null where a sequence has ended. */
-  private DecodeSequence[] after(
-      DecodeSequence[] rows, List<DecodeSequence> sequences, int[] rowOf, int[] tokens) {
-    DecodeSequence[] next = new DecodeSequence[rows.length];
-    for (int i = 0; i < rowOf.length; i++) {
-      DecodeSequence s = sequences.get(i);
-      if (s.remaining() > 1 && !state.options.endTokens().contains(tokens[i])) {
-        next[rowOf[i]] =
-            new DecodeSequence(
-                s.slot(), tokens[i], s.position() + 1, s.random(), s.outputIndex() + 1,
-                s.remaining() - 1);
-      }
-    }
-    return next;
   }
 
   /** Whether a step beyond the last call is on the stream, or has run. */
