@@ -1,12 +1,16 @@
 package io.rollcall.jobs.analysis;
 
+import static io.rollcall.jobs.analysis.Frontier.LOSS;
+import static io.rollcall.jobs.analysis.Frontier.SHOWN;
+import static io.rollcall.jobs.analysis.Frontier.bytesAt;
+import static io.rollcall.jobs.analysis.Frontier.method;
+import static io.rollcall.jobs.analysis.Frontier.series;
 import static io.rollcall.jobs.analysis.Numbers.finePercent;
 import static io.rollcall.jobs.analysis.Numbers.format;
 import static io.rollcall.jobs.analysis.Numbers.percent;
 
 import io.rollcall.engine.sparsity.Method;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.Map;
@@ -18,12 +22,6 @@ import java.util.stream.Collectors;
 
 /** How few bytes a batch size needs for a loss: measured frontiers, with quantised dense as the rival. */
 public final class FrontierFinding {
-  /** The loss at which methods are compared. */
-  private static final double LOSS = 0.05;
-
-  /** Losses above are left out of the pictures. */
-  private static final double SHOWN = 0.2;
-
   /** Bytes to dense's that are aimed at within the loss, by batch size. */
   private static final Map<Integer, Double> GOALS = Map.of(1, 0.50, 8, 0.75, 32, 0.88);
 
@@ -39,11 +37,7 @@ public final class FrontierFinding {
           "There is no measured frontier.",
           "notebooks/bin/frontier measures one.");
     }
-    Map<Integer, List<FrontierPoint>> byBatch =
-        points.stream()
-            .collect(
-                Collectors.groupingBy(
-                    FrontierPoint::batchSize, TreeMap::new, Collectors.toList()));
+    Map<Integer, List<FrontierPoint>> byBatch = Frontier.byBatch(points);
     List<Chart> charts = new ArrayList<>();
     byBatch.forEach((batch, some) -> charts.add(panel(batch, some)));
     return new Finding(
@@ -58,27 +52,13 @@ public final class FrontierFinding {
   private static Chart panel(int batch, List<FrontierPoint> points) {
     List<Chart.Series> series = new ArrayList<>();
     series(points, FrontierFinding::shown)
-        .forEach(
-            (name, some) ->
-                series.add(
-                    new Chart.Series(
-                        name,
-                        false,
-                        some.stream().mapToDouble(FrontierPoint::bytesToDenseBf16).toArray(),
-                        some.stream().mapToDouble(FrontierPoint::loss).toArray(),
-                        some.stream().map(p -> "sparsity " + p.sparsity()).toList())));
+        .forEach((name, some) -> series.add(Frontier.line(name, some)));
     if (GOALS.containsKey(batch)) {
       series.add(
           new Chart.Series(
               "goal", false, new double[] {GOALS.get(batch)}, new double[] {LOSS}, null));
     }
-    return new Chart(
-        Chart.Kind.POINTS,
-        batch == 1 ? "One sequence in flight" : batch + " sequences in flight",
-        new Chart.Axis("Feed-forward bytes read, of dense in bf16", Chart.Unit.SHARE),
-        new Chart.Axis("Rise of perplexity over dense in bf16", Chart.Unit.SHARE),
-        List.of(),
-        series);
+    return Frontier.panel(batch, series);
   }
 
   /** The pictures have one union and one precision, but for the rivals. */
@@ -86,64 +66,6 @@ public final class FrontierFinding {
     boolean rival = method(point) == Method.DENSE;
     return point.loss() <= SHOWN
         && (rival || point.union().equals("shared") && point.weights().equals("bf16"));
-  }
-
-  private static Method method(FrontierPoint point) {
-    return Method.parse(point.method());
-  }
-
-  /** By name, from fewest bytes to most. */
-  private static Map<String, List<FrontierPoint>> series(
-      List<FrontierPoint> points, Predicate<FrontierPoint> some) {
-    return points.stream()
-        .filter(some)
-        .sorted(Comparator.comparingDouble(FrontierPoint::bytesToDenseBf16))
-        .collect(Collectors.groupingBy(FrontierFinding::name, TreeMap::new, Collectors.toList()));
-  }
-
-  private static String name(FrontierPoint point) {
-    StringBuilder name = new StringBuilder(point.method());
-    if (!point.weights().equals("bf16")) {
-      name.append(' ').append(point.weights());
-    }
-    if (method(point).sparse() && !point.union().equals("shared")) {
-      name.append(' ').append(point.union().replaceFirst(":.*", ""));
-    }
-    if (point.profile() != null) {
-      name.append(", by layer");
-    }
-    if (point.recovery()) {
-      name.append(", recovered");
-    }
-    return name.toString();
-  }
-
-  /**
-   * Bytes to dense's in bf16 at the loss: between the two points around it, or of the nearest gentler one
-   * where no harsher was measured; empty where all points lose more.
-   */
-  static OptionalDouble bytesAt(double loss, List<FrontierPoint> series) {
-    List<FrontierPoint> sorted =
-        series.stream().sorted(Comparator.comparingDouble(FrontierPoint::loss)).toList();
-    FrontierPoint within = null;
-    for (FrontierPoint point : sorted) {
-      if (point.loss() > loss) {
-        if (within == null) {
-          return OptionalDouble.empty();
-        }
-        double part = (loss - within.loss()) / (point.loss() - within.loss());
-        double reached =
-            within.bytesToDenseBf16()
-                + part * (point.bytesToDenseBf16() - within.bytesToDenseBf16());
-        return OptionalDouble.of(Math.min(reached, within.bytesToDenseBf16()));
-      }
-      if (within == null || point.bytesToDenseBf16() <= within.bytesToDenseBf16()) {
-        within = point;
-      }
-    }
-    return within == null
-        ? OptionalDouble.empty()
-        : OptionalDouble.of(within.bytesToDenseBf16());
   }
 
   private static String reached(Map<Integer, List<FrontierPoint>> byBatch) {

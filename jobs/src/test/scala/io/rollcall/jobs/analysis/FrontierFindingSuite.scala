@@ -48,6 +48,37 @@ class FrontierFindingSuite extends SparkSuite {
       Set("m-countdown", "m-countdown, recovered", "d-countdown-oracle", "dense int8", "goal"))
   }
 
+  test("unions are compared where a method has more than one, for one sparsity in all layers") {
+    val compared = UnionFrontierFinding.of((points ++ Seq(
+      point(8, "m-countdown", 0.8, 0.1),
+      point(8, "m-countdown", 0.94, 0.02),
+      point(8, "m-countdown", 0.99, 0.04, union = "own"),
+      point(8, "m-countdown", 0.8, 0.05, union = "budget:0.8"),
+      point(8, "m-countdown", 0.5, 0.01, weights = "int8", union = "own"),
+      point(8, "cats", 0.7, 0.01))).asJava)
+    assert(compared.charts.asScala.map(_.title) == Seq("8 sequences in flight"))
+    assert(compared.charts.get(0).series.asScala.map(_.name) ==
+      Seq("m-countdown", "m-countdown budget", "m-countdown own"))
+    assert(compared.table.rows.asScala.map(_.asScala.toSeq) == Seq(Seq("m-countdown", "8", "0.990", "0.910", "0.800")))
+    assert(compared.sentences.asScala == Seq(
+      "Within 5 % of perplexity, of 1 pairs of a method and a batch size, least is read under budget in 1.",
+      "Under own, where a sequence uses its own rows alone, the batch reads 99 % to 99 % of dense's bytes."))
+    assert(UnionFrontierFinding.of(points.asJava).charts.isEmpty)
+  }
+
+  test("a configuration is compared with itself corrected") {
+    def of(bytes: Double, loss: Double, recovery: Boolean) =
+      new FrontierPoint(8, "cats", "shared", "bf16", recovery, 0.25, null, bytes, bytes, loss, 0, 1, 0.75)
+    val some = Seq(of(0.8, 0.1, false), of(0.81, 0.04, true), point(8, "cats", 0.7, 0.03, recovery = true))
+    val finding = RecoveryFrontierFinding.of(some.asJava)
+    assert(finding.charts.get(0).series.asScala.map(s => s.name -> s.y.toSeq) == Seq("cats 0.25" -> Seq(0.1, 0.04)))
+    assert(finding.sentences.asScala == Seq(
+      "Corrections lower the loss in 1 of 1 configurations and take back 60 % of it on average, for 1.0 % of dense's bytes.",
+      "They take back most of cats, 8 in flight (10.0 % to 4.0 %) and least of cats, 8 in flight (10.0 % to 4.0 %)."))
+    assert(finding.table.rows.size == 1)
+    assert(RecoveryFrontierFinding.of(points.asJava).charts.isEmpty)
+  }
+
   test("points are read back as they were written, and are known by their configuration") {
     FrontierPoint.write(points.asJava, path("f.json"), spark.sessionState.newHadoopConf())
     val read = FrontierPoint.read(path("f.json"), spark.sessionState.newHadoopConf()).asScala
