@@ -181,7 +181,7 @@ public final class Benchmark {
 
   /**
    * Seconds of each step, of a call's steps their mean. The cache's last positions are overwritten
-   * again and again.
+   * again and again, so that a device does not run steps of large models ahead as a generator's are.
    */
   private double[] decodeFor(
       ModelRunner runner, SparsityCounters counters, int batch, long nanos) {

@@ -23,7 +23,8 @@ import scala.Tuple2;
 /**
  * Sketches the scores at documents' decode positions, a partition a task, with the model, backend and
  * threads that a run's tasks have: the driver may have neither a device nor the memory for the model.
- * All thresholds come from here.
+ * All thresholds come from here. Predictors' logits are sketched on the CPU, since a device does not show
+ * them.
  */
 public final class CalibrationJob {
   /** Partitions whose sketches are merged before the driver gets them. */
@@ -41,7 +42,14 @@ public final class CalibrationJob {
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
   public record Work(
       String runId, TaskSetup setup, Calibrator.Target target, boolean references)
-      implements Serializable {}
+      implements Serializable {
+
+    public Work {
+      if (target.predictors() != null) {
+        setup = setup.onCpu();
+      }
+    }
+  }
 
   /**
    * What documents' scores are.

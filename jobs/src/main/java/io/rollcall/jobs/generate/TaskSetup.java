@@ -42,6 +42,11 @@ public record TaskSetup(
     return new TaskSetup(model, other, template, configuration);
   }
 
+  /** The same on the CPU. */
+  TaskSetup onCpu() {
+    return new TaskSetup(model.onCpu(), decoding, template, configuration);
+  }
+
   /** The model for a task, until the task ends. */
   public TaskModel lease(TaskContext task) {
     ModelRegistry.Lease lease =

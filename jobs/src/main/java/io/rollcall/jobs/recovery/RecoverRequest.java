@@ -44,6 +44,6 @@ public record RecoverRequest(
           "--backend cuda cannot fit corrections: a device does not show its layers' inputs; use"
               + " --backend cpu");
     }
-    model = new ModelSource(model.name(), model.weights(), BackendChoice.CPU);
+    model = model.onCpu();
   }
 }

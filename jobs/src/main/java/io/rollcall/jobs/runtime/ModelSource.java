@@ -23,6 +23,11 @@ public record ModelSource(String name, WeightType weights, BackendChoice backend
     implements Serializable {
   private static final Logger LOG = LoggerFactory.getLogger(ModelSource.class);
 
+  /** The same, computed with on the CPU. */
+  public ModelSource onCpu() {
+    return new ModelSource(name, weights, BackendChoice.CPU);
+  }
+
   /**
    * The checkpoint's files: local ones in place, so that they can be memory-mapped, remote ones
    * copied once to a temporary directory of this process.

@@ -69,7 +69,7 @@ public record TrainPredictorRequest(
           "--backend cuda cannot train predictors: a device shows scores, but not the inputs that"
               + " they come from; use --backend cpu");
     }
-    model = new ModelSource(model.name(), model.weights(), BackendChoice.CPU);
+    model = model.onCpu();
   }
 
   TrainingOptions training(int hidden, int intermediate) {

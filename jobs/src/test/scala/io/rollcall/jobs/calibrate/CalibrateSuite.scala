@@ -15,7 +15,7 @@ import io.rollcall.jobs.evaluate.{EvaluateAction, EvaluateRequest}
 import io.rollcall.jobs.generate.{Decoding, GenerateAction, Requests, SparsityRequest}
 import io.rollcall.jobs.input.PromptSource
 import io.rollcall.jobs.recovery.{RecoverAction, RecoverRequest}
-import io.rollcall.jobs.runtime.OwnProfiles
+import io.rollcall.jobs.runtime.{BackendChoice, ModelSource, OwnProfiles}
 
 class CalibrateSuite extends SparkSuite {
   private def request(
@@ -31,9 +31,11 @@ class CalibrateSuite extends SparkSuite {
       largestOnly: Boolean = false,
       neuronScales: java.lang.Boolean = null,
       batchSize: Int = 4,
-      newTokens: Int = 8): CalibrateRequest =
+      newTokens: Int = 8,
+      backend: BackendChoice = BackendChoice.CPU): CalibrateRequest =
     new CalibrateRequest(
-      PromptSource.of(input), references, Requests.builtin, method, profile, union, sparsity, maxLoss,
+      PromptSource.of(input), references,
+      new ModelSource(Requests.builtin.name, Requests.builtin.weights, backend), method, profile, union, sparsity, maxLoss,
       uniform, largestOnly, neuronScales, Decoding.greedy(batchSize, newTokens), output)
 
   private def calibrate(request: CalibrateRequest): SparsityProfile =
@@ -93,6 +95,18 @@ class CalibrateSuite extends SparkSuite {
     for (bucket <- profile.calibration.unionDensity; density <- bucket)
       assert(math.abs(density - 0.4) < 0.005)
     assert(profile.calibration.training.recall.toSeq == shipped.calibration.training.recall.toSeq)
+  }
+
+  test("predictors' thresholds come from the CPU whatever the backend, which need not be there") {
+    val input = prompts("in", Requests.documents(96): _*)
+    val thresholds = Seq(BackendChoice.CPU, BackendChoice.CUDA).map { backend =>
+      calibrate(
+        request(
+          input, path(s"$backend.json"), method = null,
+          profile = "builtin:summarizer-20m/sparsity_profile.d-countdown.json", sparsity = 0.6, backend = backend))
+        .thresholds.map(_.toSeq).toSeq
+    }
+    assert(thresholds(0) == thresholds(1))
   }
 
   test("another order of rows and another cluster give the same file, references another one") {
