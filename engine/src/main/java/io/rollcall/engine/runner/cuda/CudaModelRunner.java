@@ -252,7 +252,7 @@ public final class CudaModelRunner implements ModelRunner {
   @Override
   public void close() {
     try {
-      if (calls.ahead()) {
+      if (calls.ahead() && model.usable()) {
         state.stream.synchronize();
       }
     } finally {
