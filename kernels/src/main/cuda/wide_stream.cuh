@@ -128,7 +128,7 @@ struct WideStream {
         }
       for (int w = 0; w < 2; w++) {
         // in a block of its own every thread arrives: racecheck does not follow one lane that does for its warp
-        barrier_init(arrived + w, blocks > 1 ? 1 : 128);
+        barrier_init(arrived + w, blocks > 1 ? 1 : kMultiplying / 2);
         barrier_init(free + w, blocks > 1 ? blocks * (kFinishing / kWarp) : kFinishing);
       }
       more(after);

@@ -14,6 +14,11 @@ public final class BatchBuckets {
     return 1 << bucket;
   }
 
+  /** Largest batch of the bucket of a step with {@code batch} sequences. */
+  public static int padded(int batch) {
+    return largest(of(batch));
+  }
+
   /** Buckets that a generator of this batch size can meet. */
   public static int count(int batchSize) {
     return of(batchSize) + 1;

@@ -25,10 +25,6 @@ final class Frontier {
             Collectors.groupingBy(FrontierPoint::batchSize, TreeMap::new, Collectors.toList()));
   }
 
-  static String inFlight(int batch) {
-    return batch == 1 ? "One sequence in flight" : batch + " sequences in flight";
-  }
-
   static Method method(FrontierPoint point) {
     return Method.parse(point.method());
   }
@@ -68,11 +64,18 @@ final class Frontier {
   static Chart panel(int batch, List<Chart.Series> series) {
     return new Chart(
         Chart.Kind.POINTS,
-        inFlight(batch),
+        batch == 1 ? "One sequence in flight" : batch + " sequences in flight",
         new Chart.Axis("Feed-forward bytes read, of dense in bf16", Chart.Unit.SHARE),
         new Chart.Axis("Rise of perplexity over dense in bf16", Chart.Unit.SHARE),
         List.of(),
         series);
+  }
+
+  /** A line for each series. */
+  static List<Chart.Series> lines(List<FrontierPoint> points, Predicate<FrontierPoint> some) {
+    return series(points, some).entrySet().stream()
+        .map(e -> line(e.getKey(), e.getValue()))
+        .collect(Collectors.toList());
   }
 
   static Chart.Series line(String name, List<FrontierPoint> points) {
@@ -82,6 +85,16 @@ final class Frontier {
         points.stream().mapToDouble(FrontierPoint::bytesToDenseBf16).toArray(),
         points.stream().mapToDouble(FrontierPoint::loss).toArray(),
         points.stream().map(p -> "sparsity " + p.sparsity()).toList());
+  }
+
+  /** What a table says of {@link #bytesAt} the loss; empty without points. */
+  static String cell(List<FrontierPoint> series) {
+    return series.isEmpty()
+        ? ""
+        : bytesAt(LOSS, series).stream()
+            .mapToObj(Numbers::thousandths)
+            .findAny()
+            .orElse("loses more");
   }
 
   /**

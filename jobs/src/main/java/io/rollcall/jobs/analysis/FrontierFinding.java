@@ -15,7 +15,6 @@ import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
@@ -50,9 +49,7 @@ public final class FrontierFinding {
   }
 
   private static Chart panel(int batch, List<FrontierPoint> points) {
-    List<Chart.Series> series = new ArrayList<>();
-    series(points, FrontierFinding::shown)
-        .forEach((name, some) -> series.add(Frontier.line(name, some)));
+    List<Chart.Series> series = Frontier.lines(points, FrontierFinding::shown);
     if (GOALS.containsKey(batch)) {
       series.add(
           new Chart.Series(
@@ -141,12 +138,7 @@ public final class FrontierFinding {
     for (String name : all.keySet()) {
       List<String> cells = new ArrayList<>(List.of(name));
       for (List<FrontierPoint> points : byBatch.values()) {
-        List<FrontierPoint> own = series(points, point -> true).getOrDefault(name, List.of());
-        OptionalDouble bytes = bytesAt(LOSS, own);
-        cells.add(
-            own.isEmpty()
-                ? ""
-                : bytes.isPresent() ? format("%.3f", bytes.getAsDouble()) : "loses more");
+        cells.add(Frontier.cell(series(points, point -> true).getOrDefault(name, List.of())));
       }
       table.row(cells.toArray(String[]::new));
     }

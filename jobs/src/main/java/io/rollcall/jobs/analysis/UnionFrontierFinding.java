@@ -5,29 +5,46 @@ import static io.rollcall.jobs.analysis.Numbers.format;
 import static io.rollcall.jobs.analysis.Numbers.percent;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Which rows a sequence should use: its own, all that its batch loads, or a budget of these. */
 public final class UnionFrontierFinding {
+  private static final List<String> UNIONS = List.of("own", "shared", "budget");
+
   private UnionFrontierFinding() {}
 
-  /** A panel for each batch size in which unions were compared, with one sparsity for all layers. */
+  /** A method at a batch size, with one sparsity for all layers: its points under each union. */
+  private record Case(int batch, String method, Map<String, List<FrontierPoint>> points) {
+
+    OptionalDouble read(String union) {
+      return Frontier.bytesAt(LOSS, points.getOrDefault(union, List.of()));
+    }
+
+    /** The union that reads least at the loss. */
+    String best() {
+      return UNIONS.stream()
+          .filter(union -> read(union).isPresent())
+          .min(Comparator.comparingDouble(union -> read(union).getAsDouble()))
+          .orElse("none");
+    }
+
+    Stream<FrontierPoint> all() {
+      return points.values().stream().flatMap(List::stream);
+    }
+  }
+
+  /** A panel for each batch size in which unions were compared. */
   public static Finding of(List<FrontierPoint> points) {
     String question = "Which union reads least for a loss?";
-    Map<Integer, List<FrontierPoint>> compared = new TreeMap<>();
-    Frontier.byBatch(points.stream().filter(UnionFrontierFinding::comparable).toList())
-        .forEach(
-            (batch, some) -> {
-              List<FrontierPoint> of = some.stream().filter(p -> unions(p, some) > 1).toList();
-              if (!of.isEmpty()) {
-                compared.put(batch, of);
-              }
-            });
-    if (compared.isEmpty()) {
+    List<Case> cases = cases(points);
+    if (cases.isEmpty()) {
       return Evidence.nothing(
           "unions",
           question,
@@ -35,10 +52,29 @@ public final class UnionFrontierFinding {
           "notebooks/bin/frontier --only plain,unions measures them.");
     }
     List<Chart> charts = new ArrayList<>();
-    compared.forEach((batch, some) -> charts.add(panel(batch, some)));
-    DataTable table = table(compared);
+    Frontier.byBatch(cases.stream().flatMap(Case::all).toList())
+        .forEach(
+            (batch, some) ->
+                charts.add(
+                    Frontier.panel(
+                        batch, Frontier.lines(some, p -> p.loss() <= Frontier.SHOWN))));
     return new Finding(
-        "unions", question, charts, List.of(least(compared), own(compared)), table, false);
+        "unions", question, charts, List.of(least(cases), own(cases)), table(cases), false);
+  }
+
+  private static List<Case> cases(List<FrontierPoint> points) {
+    List<Case> cases = new ArrayList<>();
+    Frontier.byBatch(points.stream().filter(UnionFrontierFinding::comparable).toList())
+        .forEach(
+            (batch, some) ->
+                some.stream()
+                    .collect(
+                        Collectors.groupingBy(
+                            FrontierPoint::method,
+                            TreeMap::new,
+                            Collectors.groupingBy(Frontier::union)))
+                    .forEach((method, unions) -> cases.add(new Case(batch, method, unions))));
+    return cases.stream().filter(of -> of.points.size() > 1).toList();
   }
 
   /** Alike but for the union. */
@@ -50,68 +86,26 @@ public final class UnionFrontierFinding {
         && !point.recovery();
   }
 
-  private static long unions(FrontierPoint of, List<FrontierPoint> points) {
-    return points.stream()
-        .filter(p -> p.method().equals(of.method()))
-        .map(Frontier::union)
-        .distinct()
-        .count();
-  }
-
-  private static Chart panel(int batch, List<FrontierPoint> points) {
-    List<Chart.Series> series = new ArrayList<>();
-    Frontier.series(points, p -> p.loss() <= Frontier.SHOWN)
-        .forEach((name, some) -> series.add(Frontier.line(name, some)));
-    return Frontier.panel(batch, series);
-  }
-
-  /** What each method reads at the loss under each union. */
-  private static Map<String, Map<String, OptionalDouble>> read(List<FrontierPoint> points) {
-    return points.stream()
-        .collect(
-            Collectors.groupingBy(
-                FrontierPoint::method,
-                TreeMap::new,
-                Collectors.groupingBy(
-                    Frontier::union,
-                    TreeMap::new,
-                    Collectors.collectingAndThen(
-                        Collectors.toList(), some -> Frontier.bytesAt(LOSS, some)))));
-  }
-
-  private static String least(Map<Integer, List<FrontierPoint>> compared) {
-    Map<String, Integer> wins = new TreeMap<>();
-    int cases = 0;
-    for (List<FrontierPoint> points : compared.values()) {
-      for (Map<String, OptionalDouble> unions : read(points).values()) {
-        String best =
-            unions.entrySet().stream()
-                .filter(e -> e.getValue().isPresent())
-                .min((a, b) -> Double.compare(a.getValue().getAsDouble(), b.getValue().getAsDouble()))
-                .map(Map.Entry::getKey)
-                .orElse("none");
-        wins.merge(best, 1, Integer::sum);
-        cases++;
-      }
-    }
+  private static String least(List<Case> cases) {
+    Map<String, Long> wins =
+        cases.stream()
+            .map(Case::best)
+            .collect(Collectors.groupingBy(Function.identity(), TreeMap::new, Collectors.counting()));
     String each =
         wins.entrySet().stream()
-            .sorted((a, b) -> b.getValue() - a.getValue())
+            .sorted(Map.Entry.<String, Long>comparingByValue().reversed())
             .map(e -> e.getKey() + " in " + e.getValue())
             .collect(Collectors.joining(", "));
     return format(
         "Within %s of perplexity, of %d pairs of a method and a batch size, least is read under %s.",
-        percent(LOSS), cases, each);
+        percent(LOSS), cases.size(), each);
   }
 
   /** What own reads, which is what batches take from a sequence that keeps to its own rows. */
-  private static String own(Map<Integer, List<FrontierPoint>> compared) {
+  private static String own(List<Case> cases) {
     double[] own =
-        compared.values().stream()
-            .flatMap(points -> read(points).values().stream())
-            .map(unions -> unions.getOrDefault("own", OptionalDouble.empty()))
-            .filter(OptionalDouble::isPresent)
-            .mapToDouble(OptionalDouble::getAsDouble)
+        cases.stream()
+            .flatMapToDouble(of -> of.read("own").stream())
             .sorted()
             .toArray();
     return own.length == 0
@@ -122,26 +116,15 @@ public final class UnionFrontierFinding {
             percent(own[0]), percent(own[own.length - 1]));
   }
 
-  private static DataTable table(Map<Integer, List<FrontierPoint>> compared) {
-    List<String> unions = List.of("own", "shared", "budget");
-    DataTable table = DataTable.of("Within " + percent(LOSS), "#Batch", "#own", "#shared", "#budget");
-    compared.forEach(
-        (batch, points) ->
-            read(points)
-                .forEach(
-                    (method, read) -> {
-                      List<String> cells = new ArrayList<>(List.of(method, Integer.toString(batch)));
-                      for (String union : unions) {
-                        OptionalDouble bytes = read.get(union);
-                        cells.add(
-                            bytes == null
-                                ? ""
-                                : bytes.isPresent()
-                                    ? format("%.3f", bytes.getAsDouble())
-                                    : "loses more");
-                      }
-                      table.row(cells.toArray(String[]::new));
-                    }));
+  private static DataTable table(List<Case> cases) {
+    DataTable table =
+        DataTable.of("Within " + percent(LOSS), "#Batch", "#own", "#shared", "#budget");
+    for (Case of : cases) {
+      List<String> cells = new ArrayList<>(List.of(of.method, Integer.toString(of.batch)));
+      UNIONS.forEach(
+          union -> cells.add(Frontier.cell(of.points.getOrDefault(union, List.of()))));
+      table.row(cells.toArray(String[]::new));
+    }
     return table;
   }
 }

@@ -60,7 +60,7 @@ public final class CudaModelRunner implements ModelRunner {
     outcomes = new StepOutcomes(config, plan, model.cost());
     greedy = options.sampling().temperature() == 0;
     this.steps = steps;
-    rows = BatchBuckets.largest(BatchBuckets.of(options.slots()));
+    rows = BatchBuckets.padded(options.slots());
     state = new RunnerState(model, options, held, rows, steps);
     var feedForward =
         held.keep(

@@ -7,7 +7,9 @@ import io.rollcall.kernels.cuda.CudaEvent;
 import io.rollcall.kernels.cuda.PinnedBuffer;
 import io.rollcall.kernels.cuda.StepState;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -68,7 +70,7 @@ final class DecodeCalls {
     }
 
     int padded() {
-      return DecodeCalls.padded(rows.length);
+      return BatchBuckets.padded(rows.length);
     }
 
     Result await(int[] rowOf) {
@@ -107,13 +109,17 @@ final class DecodeCalls {
    *     left
    */
   static int[] rowsOf(DecodeSequence[] rows, List<DecodeSequence> sequences) {
+    Map<DecodeSequence, Integer> places = new HashMap<>();
+    for (int i = 0; i < sequences.size(); i++) {
+      places.put(sequences.get(i), i);
+    }
     int[] found = new int[sequences.size()];
     Arrays.fill(found, -1);
     int going = 0;
     for (int row = 0; row < rows.length; row++) {
       if (rows[row] != null) {
-        int at = sequences.indexOf(rows[row]);
-        if (at < 0) {
+        Integer at = places.get(rows[row]);
+        if (at == null) {
           return null;
         }
         found[at] = row;
@@ -137,10 +143,6 @@ final class DecodeCalls {
       }
     }
     return next;
-  }
-
-  private static int padded(int sequences) {
-    return BatchBuckets.largest(BatchBuckets.of(sequences));
   }
 
   /** The next steps of the sequences. */
@@ -200,7 +202,7 @@ final class DecodeCalls {
     return mostSteps == 1
         && stateGoesOn
         && Arrays.stream(rowOf).allMatch(row -> row >= 0)
-        && padded(sequences.size()) == call.padded()
+        && BatchBuckets.padded(sequences.size()) == call.padded()
         && sequences.stream().anyMatch(s -> s.remaining() > 1);
   }
 

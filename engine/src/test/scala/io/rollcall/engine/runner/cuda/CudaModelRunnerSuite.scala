@@ -1,16 +1,13 @@
 package io.rollcall.engine.runner.cuda
 
-import java.nio.file.{Files, Path, Paths}
+import java.nio.file.{Files, Path}
 
-import scala.io.{Codec, Source}
 import scala.jdk.CollectionConverters._
 import scala.util.Random
 
-import com.fasterxml.jackson.databind.ObjectMapper
 import org.scalatest.funsuite.AnyFunSuite
-import org.tukaani.xz.XZInputStream
 
-import io.rollcall.engine.{Backends, Documents, RandomModels, UserException}
+import io.rollcall.engine.{Backends, Documents, RandomModels, SharedDocuments, UserException}
 import io.rollcall.engine.checkpoint.{ModelFiles, RandomCheckpoint, StoredTensor}
 import io.rollcall.engine.generation.{GenerationOptions, Generator, Prompt}
 import io.rollcall.engine.runner._
@@ -406,14 +403,9 @@ class CudaModelRunnerSuite extends AnyFunSuite {
   }
 
   test("at least 97 % of the greedy answers to 200 documents are the CPU engine's") {
-    val file: Path = Paths.get(System.getProperty("rollcall.root", "."))
-      .resolve("../shared/data/summaries-test.jsonl.xz")
     onDevice {
-      assume(Files.exists(file), s"$file is not there")
-      val mapper = new ObjectMapper
-      val source = Source.fromInputStream(new XZInputStream(Files.newInputStream(file)))(Codec.UTF8)
-      val documents = try source.getLines().take(200).map(mapper.readTree(_).get("document").asText).toVector
-      finally source.close()
+      assume(Files.exists(SharedDocuments.folder), s"${SharedDocuments.folder} is not there")
+      val documents = SharedDocuments.read("summaries-test.jsonl.xz", 200).map(_.prompt)
       def answers(model: LoadedModel, runner: (SparsityPlan, RunnerOptions) => ModelRunner): Map[String, String] = {
         val runs = new RunnerOptions(32, model.config.context, Sampling.greedy, model.config.endTokens, 2)
         val generator = new Generator(
