@@ -29,22 +29,46 @@ struct CalledRows {
   }
 };
 
-// What a warp knows of them.
-struct KnownRows {
-  const CalledRows called;
-  int seen = 0, count = 0;
+// Of a warp whose lanes 4 g to 4 g + 3 have row g of eight. Bit g: `any` of row g's lanes.
+__device__ __forceinline__ uint32_t eight_rows(bool any) {
+  uint32_t votes = __ballot_sync(kAllLanes, any);
+  votes |= votes >> 1;
+  votes |= votes >> 2;
+  votes &= 0x11111111u;
+  votes = (votes | votes >> 3) & 0x03030303u;
+  votes = (votes | votes >> 6) & 0x000f000fu;
+  return (votes | votes >> 12) & 0xffu;
+}
 
-  // Waits until the rows of the unit-th `each` are known, as many as there are; whether there are any.
-  __device__ bool unit(int unit, int each) {
-    while (count < (unit + 1) * each && seen < called.tiles) {
-      barrier_wait(called.listed + seen, 0);
-      count = called.counts[seen++];
-    }
-    return unit * each < count;
+// What a warp knows of them: the second product's units, `most` rows each, as they become known. Where the
+// first `early` tiles call fewer than that, their rows are a unit of their own, so that memory has something
+// to give while the last scores are computed. Every warp finds the same units.
+class KnownRows {
+ public:
+  __device__ KnownRows(const CalledRows& called, int most, int early) : called(called), most(most), early(early) {}
+
+  // Waits for the next unit; whether there is one.
+  __device__ bool next() {
+    first = end;
+    while (count - first < most && seen < (first == 0 ? early : called.tiles)) see();
+    if (count == first)
+      while (count - first < most && seen < called.tiles) see();
+    end = min(first + most, count);
+    return end > first;
   }
 
-  // The at-th row, negative past the last.
-  __device__ int row(int at) const { return at < count ? called.list[at] : -1; }
+  // The unit's row, negative past the last.
+  __device__ int row(int at) const { return first + at < end ? called.list[first + at] : -1; }
+
+ private:
+  const CalledRows called;
+  const int most, early;
+  int seen = 0, count = 0, first = 0, end = 0;
+
+  __device__ void see() {
+    barrier_wait(called.listed + seen, 0);
+    count = called.counts[seen++];
+  }
 };
 
 // How tiles of a second product hold neurons: in each 16 rows 16 neurons, or gate and up of eight.

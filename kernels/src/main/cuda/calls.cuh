@@ -22,11 +22,24 @@ struct Calls {
   // Whether the layer was past its crossover a step ago: what decides where calls and the products that
   // follow from them are one kernel, which reads rows before it can know how many there will be.
   __device__ bool crossed() const { return record()[-layers * kRecordStride] >= dense_from[state->bucket]; }
+  // Adds to the layer's record; the block's threads, after a barrier behind `counts` [batch tile].
+  __device__ void add(int union_rows, const int* counts, int tile, bool crossed) const {
+    if (threadIdx.x == 0 && union_rows != 0) atomicAdd(record(), union_rows);
+    if (threadIdx.x == 0 && blockIdx.x == 0 && crossed) record()[1] = 1;
+    if (threadIdx.x < tile && counts[threadIdx.x] != 0) atomicAdd(record() + 2 + threadIdx.x, counts[threadIdx.x]);
+  }
   __device__ float scale(int row) const { return row_scale == nullptr ? 1.0f : row_scale[row]; }
   __device__ bool called(float score, float scale, float threshold) const {
     return (logits ? score : fabsf(score) * scale) > threshold;
   }
 };
+
+// Calls travel as separate parameters: a struct by value would tie the launcher to its padding.
+#define CALLS_PARAMETERS                                                                                        \
+  const StepState *state, const float *thresholds, const int *dense_from, const float *row_scale, int *records, \
+      int layer, int layers, int logits
+#define CALLS \
+  Calls { state, thresholds, dense_from, row_scale, records, layer, layers, logits }
 
 // Bit b: sequence b is in the step. Whole warps, b < batch.
 __device__ __forceinline__ uint64_t active_mask(const StepState* state, int batch) {

@@ -215,12 +215,6 @@ __device__ void gate_up_of(const void* elements, const uint16_t* scales, const f
 
 }  // namespace
 
-// Calls travel as separate parameters: a struct by value would tie the launcher to its padding.
-#define CALLS_PARAMETERS                                                                                        \
-  const StepState *state, const float *thresholds, const int *dense_from, const float *row_scale, int *records, \
-      int layer, int layers, int logits
-#define CALLS \
-  Calls { state, thresholds, dense_from, row_scale, records, layer, layers, logits }
 #define PRODUCT_PARAMETERS                                                                               \
   const void *elements, const uint16_t *scales, const f16 *x, int rows, int columns, int batch, float *partial, \
       int *arrivals

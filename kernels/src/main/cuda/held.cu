@@ -4,9 +4,9 @@
 //
 //   held_union   scores, calls and the other product of a sparse feed-forward at once. Whether a neuron
 //                is in the union depends on its own row's scores alone, so the block that has them reads
-//                the called rows of the other matrix (or gate and up, for a predictor) right after, in
-//                the same ring. Nothing waits for the whole union. Where the layer's union was past the
-//                crossover a step ago, every row is read.
+//                the called rows of the other matrix right after, in the same ring. Nothing waits for the
+//                whole union. Where the layer's union was past the crossover a step ago, every row is read.
+//                held_predicted.cu does it for neurons that a predictor calls.
 //
 // held_project y f32 [batch x rows]; held_hidden the same as f16; held_qkv as qkv; held_gate_up the dense coefficients.
 //
@@ -23,14 +23,6 @@ extern __shared__ __align__(128) char shared[];
 #if __CUDA_ARCH__ >= 900
 
 namespace {
-
-// The tiles of this block: blockIdx.x, + gridDim.x, ...
-__device__ __forceinline__ int own_tiles(int tiles) {
-  const int first = static_cast<int>(blockIdx.x), each = static_cast<int>(gridDim.x);
-  return first < tiles ? (tiles - first - 1) / each + 1 : 0;
-}
-
-__device__ __forceinline__ int tile_of(int own) { return blockIdx.x + own * gridDim.x; }
 
 template <Precision kPrecision, int kBatch>
 __device__ void held_project_of(const char* elements, const uint16_t* scales, const f16* x, int rows, int columns,
@@ -99,8 +91,8 @@ template <Precision kPrecision, int kBatch>
 struct HeldUnion {
   using Stream = RowStream<kPrecision, kBatch>;
 
-  // Dynamic shared memory: Stream::kFixedBytes, both activations, then, for the block's tiles, barriers
-  // of CalledRows, float scores[tiles * 16 * kBatch], and its counts and list.
+  // Dynamic shared memory: Stream::kFixedBytes, the activations, then, for the block's tiles, barriers of
+  // CalledRows, float scores[tiles * 16 * kBatch], and its counts and list.
   StreamedMatrix first, second;
   int rows, batch, activation, own;
   Second kind;
@@ -111,7 +103,7 @@ struct HeldUnion {
   __device__ int row_of(int local) const { return tile_of(local / 16) * 16 + local % 16; }
 
   // A layer past its crossover reads gate and up of all neurons as a dense one does, 8 neurons at a time,
-  // and still counts calls. With a predictor the second product takes all neurons.
+  // and still counts calls.
   __device__ StreamedMatrix gate() const {
     const bool is_second = kind == Second::kGate;
     return {is_second ? second.elements : first.elements, is_second ? second.scales : first.scales, first.columns};
@@ -120,19 +112,17 @@ struct HeldUnion {
   // The asking warps: the first product's tiles, then the second's as far as rows for them are known.
   __device__ void ask(Stream& stream, const CalledRows& called, bool crossed) const {
     const int r = Stream::asked_row();
-    if (crossed && kind != Second::kBoth) {
+    if (crossed) {
       const StreamedMatrix matrix = gate();
       for (int half = 0; half < 2 * called.tiles; half++)
         stream.ask(matrix, tile_of(half / 2) * 16 + half % 2 * 8 + r % 8 + r / 8 * rows);
       return;
     }
     for (int tile = 0; tile < called.tiles; tile++) stream.ask(first, tile_of(tile) * 16 + r);
-    const NeuronTiles second_tiles(kind, rows);
-    const int each = second_tiles.neurons(16);
-    KnownRows known{called};
-    for (int tile = 0; known.unit(tile, each); tile++) {
-      const int local = known.row(tile * each + second_tiles.neuron(r));
-      stream.ask(second, second_tiles.row(local < 0 ? -1 : row_of(local), r));
+    KnownRows known(called, 16, called.tiles);
+    while (known.next()) {
+      const int local = known.row(r);
+      stream.ask(second, local < 0 ? -1 : row_of(local));
     }
   }
 
@@ -143,14 +133,6 @@ struct HeldUnion {
     if (b == 0) flags[r] = votes >> lane & ((1u << kBatch) - 1);
     constexpr unsigned kSame = kBatch == 8 ? 0x01010101u : 0x00010001u;
     if (lane < kBatch && (votes & kSame << lane)) atomicAdd(&counts[lane], __popc(votes & kSame << lane));
-  }
-
-  // Adds to the layer's record, after a barrier.
-  __device__ void record(int union_rows, const int* counts, bool crossed) const {
-    if (threadIdx.x == 0 && union_rows != 0) atomicAdd(calls.record(), union_rows);
-    if (threadIdx.x == 0 && blockIdx.x == 0 && crossed) calls.record()[1] = 1;
-    if (threadIdx.x < kBatch && counts[threadIdx.x] != 0)
-      atomicAdd(calls.record() + 2 + threadIdx.x, counts[threadIdx.x]);
   }
 
   // The multiplying warps of a layer past its crossover.
@@ -177,18 +159,18 @@ struct HeldUnion {
       union_rows += __popc(mask);
     }
     barrier_among(Stream::kMultiplying);
-    record(union_rows, counts, true);
+    calls.add(union_rows, counts, kBatch, true);
   }
 
-  __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x1,
-                           const typename Stream::X& x2, float* scores, int* flags, int* counts, bool crossed) const {
+  __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x, float* scores,
+                           int* flags, int* counts) const {
     const uint64_t active = active_mask(calls.state, batch);
     const float threshold = calls.threshold();
     const int lane = threadIdx.x % kWarp;
     const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;  // of a result; r < 16 has one
-    int count = 0, union_rows = 0;
+    int count = 0;
     for (int tile = 0; tile < called.tiles; tile++) {
-      stream.multiply(x1, first.columns);
+      stream.multiply(x, first.columns);
       if (r < 16) {
         float score = stream.total(r, b);
         if (kind == Second::kUp) score = activate(activation, score);
@@ -198,44 +180,36 @@ struct HeldUnion {
       }
       barrier_among(Stream::kMultiplying);
       const unsigned mask = __ballot_sync(kAllLanes, lane < 16 && flags[lane & 15] != 0);
-      const unsigned read = crossed ? 0xffffu : mask;
       if (threadIdx.x < kWarp) {
-        called.publish(tile, called.append(tile * 16, read, count));
+        called.publish(tile, called.append(tile * 16, mask, count));
         if (lane == 0) union_bits[tile_of(tile)] = static_cast<uint16_t>(mask);
       }
-      count += __popc(read);
-      union_rows += __popc(mask);
+      count += __popc(mask);
     }
     barrier_among(Stream::kMultiplying);
-    const int each = NeuronTiles(kind, rows).neurons(16);
-    for (int tile = 0; tile * each < count; tile++) {
-      stream.multiply(x2, second.columns);
-      const int at = tile * each + r;
-      if (r < each && at < count) {
-        const int local = called.list[at], row = row_of(local);
+    KnownRows known(called, 16, called.tiles);
+    while (known.next()) {
+      stream.multiply(x, second.columns);
+      const int local = r < 16 ? known.row(r) : -1;
+      if (local >= 0) {
+        const int row = row_of(local);
         const float score = scores[local * kBatch + b];
-        const float other = kind == Second::kBoth ? stream.total(r + 8, b) : 0;
         const bool used = (active >> b & 1) && (!own || calls.called(score, calls.scale(row), threshold));
-        const float s = used ? coefficient(kind, activation, stream.total(r, b), other, score) : 0;
+        const float s = used ? coefficient(kind, activation, stream.total(r, b), 0, score) : 0;
         coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(s);
       }
     }
-    record(union_rows, counts, crossed);
+    calls.add(count, counts, kBatch, false);
   }
 
   // Whole block. Every block has a tile.
-  __device__ void run(const f16* first_x, const f16* second_x) const {
+  __device__ void run(const f16* from) const {
     __shared__ int flags[16];
     __shared__ int counts[kBatch];
     __shared__ bool crossed;
     const int tiles = own_tiles(rows / 16);
-    const bool same = first_x == second_x;
-    char* free = shared + Stream::kFixedBytes;
-    typename Stream::X x1(free, first.columns);
-    if (!same) free += x1.bytes();
-    typename Stream::X x2(free, second.columns);
-    free += x2.bytes();
-    uint64_t* listed = reinterpret_cast<uint64_t*>(free);
+    const typename Stream::X x(shared + Stream::kFixedBytes, first.columns);
+    uint64_t* listed = reinterpret_cast<uint64_t*>(x.at + x.bytes());
     float* scores = reinterpret_cast<float*>(listed + tiles);
     int* called_counts = reinterpret_cast<int*>(scores + tiles * 16 * kBatch);
     const CalledRows called{listed, called_counts, reinterpret_cast<uint16_t*>(called_counts + tiles), tiles};
@@ -250,16 +224,12 @@ struct HeldUnion {
       return;
     }
     depend_wait();
-    if (threadIdx.x == 0) {
-      x1.ask(first_x, first.columns, batch, stream.held);
-      if (!same) x2.ask(second_x, second.columns, batch, stream.held + 1);
-    }
+    if (threadIdx.x == 0) x.ask(from, first.columns, batch, stream.held);
     barrier_wait(stream.held, 0);
-    if (!same) barrier_wait(stream.held + 1, 0);
-    if (crossed && kind != Second::kBoth)
-      multiply_all(stream, tiles, x1, flags, counts);
+    if (crossed)
+      multiply_all(stream, tiles, x, flags, counts);
     else
-      multiply(stream, called, x1, x2, scores, flags, counts, crossed);
+      multiply(stream, called, x, scores, flags, counts);
   }
 };
 
@@ -294,9 +264,9 @@ HELD_KERNELS(held_project,
              (const char* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch, float* y),
              held_project_of<kPrecision, kBatch>(elements, scales, x, rows, columns, batch, y);)
 
-HELD_KERNELS_OF(held_hidden, f16, Precision::kF16,
-                (const char* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch, f16* y),
-                held_hidden_of<kPrecision, kBatch>(elements, scales, x, rows, columns, batch, y);)
+HELD_KERNELS(held_hidden,
+             (const char* elements, const uint16_t* scales, const f16* x, int rows, int columns, int batch, f16* y),
+             held_hidden_of<kPrecision, kBatch>(elements, scales, x, rows, columns, batch, y);)
 
 HELD_KERNELS(held_qkv,
              (const char* elements, const uint16_t* scales, const f16* x, int columns, int batch, HEADS_PARAMETERS),
@@ -309,15 +279,12 @@ HELD_KERNELS(held_gate_up,
                                                  coefficients);)
 
 HELD_KERNELS(held_union,
-             (const char* first, const uint16_t* first_scales, const f16* first_x, int first_columns,
-              const char* second, const uint16_t* second_scales, const f16* second_x, int second_columns, int rows,
-              int batch, const StepState* state, const float* thresholds, const int* dense_from,
-              const float* row_scale, int* records, int layer, int layers, int logits, int activation, int own,
-              int kind, uint16_t* union_bits, f16* coefficients),
+             (const char* first, const uint16_t* first_scales, const char* second, const uint16_t* second_scales,
+              const f16* x, int columns, int rows, int batch, CALLS_PARAMETERS, int activation, int own, int kind,
+              uint16_t* union_bits, f16* coefficients),
              depend_release();
-             const HeldUnion<kPrecision, kBatch> held{{first, first_scales, first_columns},
-                                                {second, second_scales, second_columns},
-                                                rows, batch, activation, own, static_cast<Second>(kind),
-                                                {state, thresholds, dense_from, row_scale, records, layer, layers, logits},
-                                                union_bits, coefficients};
-             held.run(first_x, second_x);)
+             const HeldUnion<kPrecision, kBatch> held{{first, first_scales, columns},
+                                                      {second, second_scales, columns},
+                                                      rows, batch, activation, own, static_cast<Second>(kind),
+                                                      CALLS, union_bits, coefficients};
+             held.run(x);)

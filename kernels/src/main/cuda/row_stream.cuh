@@ -22,6 +22,94 @@
 
 #if __CUDA_ARCH__ >= 900
 
+// Held activations from a column on: f16, rows `pitch` bytes apart.
+struct HeldColumns {
+  const char* at;
+  int pitch;
+};
+
+// This lane's view of 16 rows of weights in shared memory, as tensor cores take them: lane l gives the
+// address of row l % 16 (l % 8 where there are eight, which then stand for the others too), pieces of 16
+// bytes. Scales are rows of halves.
+template <Precision kPrecision>
+struct RowPieces {
+  static constexpr int kAtOnce = kPrecision == Precision::kF16 ? 4 : 2;  // pieces: 32, 32 or 64 columns
+  const char* row;
+  const uint16_t* low;   // scales of row lane / 4
+  const uint16_t* high;  // and eight further
+
+  __device__ RowPieces(const char* rows, int pitch, int count, const uint16_t* scales, int scale_pitch) {
+    const int lane = threadIdx.x % kWarp;
+    row = rows + (lane & (count - 1) & 15) * pitch + (lane >> 4) * 16;
+    low = scales + lane / 4 * scale_pitch;
+    high = count > 8 ? low + 8 * scale_pitch : low;
+  }
+
+  // Adds the products of kAtOnce pieces from the piece-th on; x begins where the rows do.
+  template <int kBatchTiles>
+  __device__ void multiply(float (&sums)[kBatchTiles][4], const HeldColumns& x, int piece) const {
+    const int lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
+    if constexpr (kPrecision == Precision::kF16) {
+      uint32_t a[2][4];
+      load_matrix4(a[0], row + piece * 16);
+      load_matrix4(a[1], row + piece * 16 + 32);
+#pragma unroll
+      for (int j = 0; j < kBatchTiles; j++) {
+        uint32_t v[4];
+        load_matrix4(v, x.at + (8 * j + (lane & 7)) * x.pitch + (piece + (lane >> 3)) * 16);
+        multiply_16x8x16(sums[j], a[0], {v[0], v[1]});
+        multiply_16x8x16(sums[j], a[1], {v[2], v[3]});
+      }
+    } else {
+      uint32_t raw[4];  // rows 0 to 7 and 8 to 15 of the first piece, then of the second
+      load_matrix4(raw, row + piece * 16);
+      if constexpr (kPrecision == Precision::kInt8) {
+        const uint32_t scale[2] = {scale_pair(low[piece / 2]), scale_pair(high[piece / 2])};
+        uint32_t a[2][4];
+#pragma unroll
+        for (int r = 0; r < 4; r++) {
+          a[r / 2][r % 2] = multiply_f16x2(int8_pair(raw[r]), scale[r % 2]);
+          a[r / 2][r % 2 + 2] = multiply_f16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
+        }
+#pragma unroll
+        for (int j = 0; j < kBatchTiles; j++) {
+#pragma unroll
+          for (int p = 0; p < 2; p++) {
+            const uint2 v = *reinterpret_cast<const uint2*>(x.at + (8 * j + g) * x.pitch + (piece + p) * 32 + t * 8);
+            multiply_16x8x16(sums[j], a[p], {v.x, v.y});
+          }
+        }
+      } else {
+        uint32_t a[4][4];
+#pragma unroll
+        for (int r = 0; r < 4; r++) {
+          const uint32_t scale = scale_pair(r % 2 ? high[piece + r / 2] : low[piece + r / 2]);
+#pragma unroll
+          for (int p = 0; p < 4; p++)
+            a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_f16x2(int4_pair(raw[r] >> (4 * p)), scale);
+        }
+#pragma unroll
+        for (int j = 0; j < kBatchTiles; j++) {
+#pragma unroll
+          for (int p = 0; p < 2; p++) {
+            const uint4 v = *reinterpret_cast<const uint4*>(x.at + (8 * j + g) * x.pitch + (piece + p) * 64 + t * 16);
+            multiply_16x8x16(sums[j], a[2 * p], {v.x, v.y});
+            multiply_16x8x16(sums[j], a[2 * p + 1], {v.z, v.w});
+          }
+        }
+      }
+    }
+  }
+};
+
+// A block's tiles of 16 rows: blockIdx.x, + gridDim.x, ...
+__device__ __forceinline__ int own_tiles(int tiles) {
+  const int first = static_cast<int>(blockIdx.x), each = static_cast<int>(gridDim.x);
+  return first < tiles ? (tiles - first - 1) / each + 1 : 0;
+}
+
+__device__ __forceinline__ int tile_of(int own) { return blockIdx.x + own * gridDim.x; }
+
 template <Precision kPrecision, int kBatch>
 struct RowStream {
   using Weights = Format<kPrecision>;
@@ -40,8 +128,9 @@ struct RowStream {
   static constexpr int kSumPitch = kBatch + 8;
   static constexpr int kSumsBytes = kWarps * kRows * kSumPitch * 4;
   static constexpr int kBarrierBytes = 128;  // 2 kStages + 2 of 8 bytes
+  static constexpr int kSumsAt = kStages * kStageBytes + kBarrierBytes;
   // Dynamic shared memory before the held activations.
-  static constexpr int kFixedBytes = kStages * kStageBytes + kSumsBytes + kBarrierBytes;
+  static constexpr int kFixedBytes = kSumsAt + kSumsBytes;
   // What a row of held activations is longer than its columns, in bytes: reads meet no bank twice.
   static constexpr int kXPad = kPrecision == Precision::kF16 ? 16 : kPrecision == Precision::kInt8 ? 32 : 64;
 
@@ -74,8 +163,8 @@ struct RowStream {
 
   // Whole block; ends with a barrier.
   __device__ explicit RowStream(char* shared)
-      : ring(shared), warp_sums(reinterpret_cast<float*>(shared + kStages * kStageBytes)),
-        full(reinterpret_cast<uint64_t*>(shared + kStages * kStageBytes + kSumsBytes)), empty(full + kStages),
+      : ring(shared), warp_sums(reinterpret_cast<float*>(shared + kSumsAt)),
+        full(reinterpret_cast<uint64_t*>(shared + kStages * kStageBytes)), empty(full + kStages),
         held(full + 2 * kStages) {
     if (threadIdx.x == 0) {
       barrier_init(held, 1);
@@ -138,13 +227,17 @@ struct RowStream {
       const int slot = at % kStages;
       barrier_wait(full + slot, at / kStages & 1);
       const char* stage = ring + slot * kStageBytes;
-      const int chunks = min(kRowBytes, row_bytes - from) / 16;
-      const char* x_at = x.at + from * 8 / Weights::kBits * 2;
+      const int pieces = min(kRowBytes, row_bytes - from) / 16;
+      const HeldColumns held_x{x.at + from * 8 / Weights::kBits * 2, x.pitch};
+      const uint16_t* scales = reinterpret_cast<const uint16_t*>(stage + kRows * kRowPitch);
+      const RowPieces<kPrecision> rows(stage, kRowPitch, kRows, scales, kScalePitch / 2);
       // a warp has 8 or 16 pieces of 16 bytes of each row, four at a time: 32, 64 or 128 columns
 #pragma unroll
       for (int h = 0; h < kRowBytes / 512; h++) {
-        const int chunk = h * 32 + warp * 4;
-        if (chunk < chunks) multiply_chunks(stage, x, x_at, chunk, lane);
+        const int piece = h * 32 + warp * 4;
+        if (piece >= pieces) continue;
+#pragma unroll
+        for (int i = 0; i < 4; i += RowPieces<kPrecision>::kAtOnce) rows.multiply(sums, held_x, piece + i);
       }
       __syncwarp();
       if (lane == 0) barrier_arrive(empty + slot);
@@ -183,72 +276,6 @@ struct RowStream {
     for (int tile = 0; tile < tiles; tile++) {
       multiply(x, matrix.columns);
       done(tile);
-    }
-  }
-
- private:
-  // Pieces `chunk` and chunk + 1 of the 16 rows: results 0 and 1 are rows 0 to 7 and 8 to 15 of the first.
-  __device__ static void load_rows(uint32_t (&r)[4], const char* stage, int chunk, int lane) {
-    load_matrix4(r, stage + (lane & 15) * kRowPitch + (chunk + (lane >> 4)) * 16);
-  }
-
-  __device__ void multiply_chunks(const char* stage, const X& x, const char* x_at, int chunk, int lane) {
-    const int g = lane / 4, t = lane % 4;
-    if constexpr (kPrecision == Precision::kF16) {
-      uint32_t a[2][4];
-      load_rows(a[0], stage, chunk, lane);
-      load_rows(a[1], stage, chunk + 2, lane);
-#pragma unroll
-      for (int j = 0; j < kBatchTiles; j++) {
-        uint32_t v[4];
-        load_matrix4(v, x_at + (8 * j + (lane & 7)) * x.pitch + (chunk + (lane >> 3)) * 16);
-        multiply_16x8x16(sums[j], a[0], {v[0], v[1]});
-        multiply_16x8x16(sums[j], a[1], {v[2], v[3]});
-      }
-    } else {
-      const char* scales = stage + kRows * kRowPitch;
-      const uint16_t* low = reinterpret_cast<const uint16_t*>(scales + g * kScalePitch);
-      const uint16_t* high = reinterpret_cast<const uint16_t*>(scales + (g + 8) * kScalePitch);
-#pragma unroll
-      for (int pair = chunk; pair < chunk + 4; pair += 2) {
-        uint32_t raw[4];
-        load_rows(raw, stage, pair, lane);
-        if constexpr (kPrecision == Precision::kInt8) {
-          const uint32_t scale[2] = {scale_pair(low[pair / 2]), scale_pair(high[pair / 2])};
-          uint32_t a[2][4];
-#pragma unroll
-          for (int r = 0; r < 4; r++) {
-            a[r / 2][r % 2] = multiply_f16x2(int8_pair(raw[r]), scale[r % 2]);
-            a[r / 2][r % 2 + 2] = multiply_f16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
-          }
-#pragma unroll
-          for (int j = 0; j < kBatchTiles; j++) {
-#pragma unroll
-            for (int p = 0; p < 2; p++) {
-              const uint2 v = *reinterpret_cast<const uint2*>(x_at + (8 * j + g) * x.pitch + (pair + p) * 32 + t * 8);
-              multiply_16x8x16(sums[j], a[p], {v.x, v.y});
-            }
-          }
-        } else {
-          uint32_t a[4][4];
-#pragma unroll
-          for (int r = 0; r < 4; r++) {
-            const uint32_t scale = scale_pair(r % 2 ? high[pair + r / 2] : low[pair + r / 2]);
-#pragma unroll
-            for (int p = 0; p < 4; p++)
-              a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_f16x2(int4_pair(raw[r] >> (4 * p)), scale);
-          }
-#pragma unroll
-          for (int j = 0; j < kBatchTiles; j++) {
-#pragma unroll
-            for (int p = 0; p < 2; p++) {
-              const uint4 v = *reinterpret_cast<const uint4*>(x_at + (8 * j + g) * x.pitch + (pair + p) * 64 + t * 16);
-              multiply_16x8x16(sums[j], a[2 * p], {v.x, v.y});
-              multiply_16x8x16(sums[j], a[2 * p + 1], {v.z, v.w});
-            }
-          }
-        }
-      }
     }
   }
 };

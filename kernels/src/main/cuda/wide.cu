@@ -290,6 +290,11 @@ struct WideUnion {
     count(stream, counts);
   }
 
+  // The last two tiles are multiplied at the same time.
+  __device__ KnownRows units(const Called& called) const {
+    return KnownRows(called, NeuronTiles(kind, rows).neurons(64), max(0, called.tiles - 2));
+  }
+
   // Tells all blocks of the cluster which of a piece's 16 rows are called.
   __device__ void tell(const Stream& stream, const Called& called, int tile, int i, uint32_t mask) const {
     const int lane = threadIdx.x % kWarp;
@@ -311,13 +316,14 @@ struct WideUnion {
     if (!alone) {
       const SecondSteps second_steps(second.columns, stream.rank, stream.blocks);
       const NeuronTiles second_tiles(kind, rows);
-      const int each = second_tiles.neurons(64);
-      KnownRows known{called};
-      for (int unit = (Stream::warpgroup() + called.tiles) & 1; known.unit(unit, each); unit += 2)
+      KnownRows known = units(called);
+      for (int unit = called.tiles; known.next(); unit++) {
+        if ((unit & 1) != Stream::warpgroup()) continue;
         stream.template ask<kSecond>(second, second_steps, [&](int r) {
-          const int local = known.row(unit * each + second_tiles.neuron(r));
+          const int local = known.row(second_tiles.neuron(r));
           return second_tiles.row(local < 0 ? -1 : groups.first * 16 + local, r);
         });
+      }
     }
     stream.join();
   }
@@ -341,11 +347,11 @@ struct WideUnion {
     }
     if (alone || dense) return;
     const SecondSteps second_steps(second.columns, stream.rank, stream.blocks);
-    const int each = NeuronTiles(kind, rows).neurons(64);
-    KnownRows known{called};
-    for (int unit = (Stream::warpgroup() + called.tiles) & 1; known.unit(unit, each); unit += 2) {
+    KnownRows known = units(called);
+    for (int unit = called.tiles; known.next(); unit++) {
+      if ((unit & 1) != Stream::warpgroup()) continue;
       stream.template multiply<kSecond>(sums, held_second, second_steps);
-      stream.send(called.tiles + unit, sums);
+      stream.send(unit, sums);
     }
   }
 
@@ -366,12 +372,11 @@ struct WideUnion {
         tell(stream, called, tile, i, mask);
       });
     if (!alone) {
-      KnownRows known{called};
-      const int each = NeuronTiles(kind, rows).neurons(64);
-      for (int unit = 0; known.unit(unit, each); unit++)
-        stream.finish(called.tiles + unit, [&](int, const Piece& piece) {
+      KnownRows known = units(called);
+      for (int unit = called.tiles; known.next(); unit++)
+        stream.finish(unit, [&](int, const Piece& piece) {
           second_sums.store(piece, [&](int i) {
-            const int local = known.row(unit * each + i);
+            const int local = known.row(i);
             return local < 0 ? -1 : groups.first * 16 + local;
           });
         });
@@ -398,17 +403,6 @@ struct WideUnion {
       any |= call;
     }
     return eight_rows(any);
-  }
-
-  // Bit g: `any` of row g's four lanes.
-  __device__ static uint32_t eight_rows(bool any) {
-    uint32_t votes = __ballot_sync(kAllLanes, any);
-    votes |= votes >> 1;
-    votes |= votes >> 2;
-    votes &= 0x11111111u;
-    votes = (votes | votes >> 3) & 0x03030303u;
-    votes = (votes | votes >> 6) & 0x000f000fu;
-    return (votes | votes >> 12) & 0xffu;
   }
 
   // Adds what this warp counted of each sequence's calls, two to a word, to the record.
@@ -521,17 +515,12 @@ __device__ void wide_gathered_of(const StreamedMatrix& matrix, const f16* x, int
 #define MATRIX_PARAMETERS const char *elements, const uint16_t *scales, const f16 *x, int rows, int columns, int batch, int stages
 #define MATRIX \
   StreamedMatrix { elements, scales, columns }
-#define CALLS_PARAMETERS                                                                                        \
-  const StepState *state, const float *thresholds, const int *dense_from, const float *row_scale, int *records, \
-      int layer, int layers, int logits
-#define CALLS \
-  Calls { state, thresholds, dense_from, row_scale, records, layer, layers, logits }
 
 WIDE_KERNELS(wide_project, (MATRIX_PARAMETERS, float* y),
              wide_project_of<kPrecision, kBatch>(MATRIX, x, rows, batch, stages, y);)
 
-WIDE_KERNELS_OF(wide_hidden, f16, Precision::kF16, 448, (MATRIX_PARAMETERS, f16* y),
-                wide_hidden_of<kPrecision, kBatch>(MATRIX, x, rows, batch, stages, y);)
+WIDE_KERNELS(wide_hidden, (MATRIX_PARAMETERS, f16* y),
+             wide_hidden_of<kPrecision, kBatch>(MATRIX, x, rows, batch, stages, y);)
 
 WIDE_KERNELS(wide_qkv, (MATRIX_PARAMETERS, HEADS_PARAMETERS),
              wide_qkv_of<kPrecision, kBatch>(MATRIX, x, batch, stages, HEADS);)

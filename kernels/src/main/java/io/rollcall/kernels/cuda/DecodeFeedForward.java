@@ -2,12 +2,13 @@ package io.rollcall.kernels.cuda;
 
 import io.rollcall.kernels.Activation;
 import io.rollcall.kernels.WeightType;
+import java.util.Locale;
 
 /**
  * The gated MLP of a decode step, dense or over the rows that the batch calls, without the host:
  * scores, thresholds, union, gathered products and the sum of the union's rows follow each other on
- * the stream, and kernels read counts where the ones before them left them (held.cu, wide.cu,
- * feed_forward.cu, sum_stream.cu, wide_sum.cu, sum_rows.cu, select.cu). Belongs to one stream.
+ * the stream, and kernels read counts where the ones before them left them (held.cu, held_predicted.cu,
+ * wide.cu, feed_forward.cu, sum_stream.cu, wide_sum.cu, sum_rows.cu, select.cu). Belongs to one stream.
  */
 public final class DecodeFeedForward implements AutoCloseable {
   private static final int NO_ACTIVATION = -1;
@@ -324,14 +325,15 @@ public final class DecodeFeedForward implements AutoCloseable {
   /** Calls and coefficients in one kernel, where it can: returns whether it did. */
   private boolean calledAtOnce(CudaStream stream, Call call) {
     Rule rule = call.rule();
-    if (!streamed(call) || rule.mostRows() < intermediate) {
+    if (rule.scores() == Scores.BOTH || rule.mostRows() < intermediate) {
       return false;
     }
-    Pair pair = pair(call);
-    return heldUnion(stream, call, pair) || wideUnion(stream, call, pair, false);
+    boolean held =
+        rule.scores() == Scores.PREDICTOR ? heldPredicted(stream, call) : heldUnion(stream, call);
+    return held || streamed(call) && wideUnion(stream, call, pair(call), false);
   }
 
-  /** Whether held.cu and wide.cu know such scores: one row a neuron, and of a predictor f16. */
+  /** Whether wide.cu knows such scores: one row a neuron, and of a predictor f16. */
   private static boolean streamed(Call call) {
     return switch (call.rule().scores()) {
       case PREDICTOR ->
@@ -341,34 +343,68 @@ public final class DecodeFeedForward implements AutoCloseable {
     };
   }
 
-  private boolean heldUnion(CudaStream stream, Call call, Pair pair) {
+  private boolean heldUnion(CudaStream stream, Call call) {
     int tile = DecodeShapes.tile(call.batch());
+    Pair pair = pair(call);
     DeviceMatrix first = pair.first();
-    DeviceMatrix second = pair.second();
-    boolean same = pair.firstX() == call.x();
-    if (!products.canHold(second, tile) || first.type() != second.type()) {
-      return false;
-    }
     int tiles = intermediate / DecodeShapes.HELD_ROWS;
     int blocks = Math.min(tiles, multiprocessors);
     int shared =
         DecodeShapes.heldRingBytes(first.type(), tile)
-            + DecodeShapes.heldBytes(first.type(), tile, first.columns())
-            + (same ? 0 : DecodeShapes.heldBytes(first.type(), tile, second.columns()))
+            + DecodeShapes.heldBytes(first.type(), tile, hidden)
             + DecodeShapes.heldListBytes(tile, DecodeShapes.ceil(tiles, blocks));
-    if (shared > context.device().sharedBytesPerBlock() - 1024) {
+    if (!products.canHold(first, tile) || !fits(shared)) {
       return false;
     }
-    predict(stream, call);
     Object[] calls = calls(call);
     stream.launch(
         context.kernel(DecodeShapes.kernel("held_union", first.type(), tile)),
         Launch.of(blocks, DecodeShapes.HELD_THREADS).withShared(shared).withOverlap(),
-        first.elements(), first.scales(), pair.firstX(), first.columns(),
-        second.elements(), second.scales(), call.x(), second.columns(), intermediate, call.batch(),
+        first.elements(), first.scales(), pair.second().elements(), pair.second().scales(), call.x(), hidden,
+        intermediate, call.batch(),
         calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
         call.rule().own() ? 1 : 0, pair.kind(), union, coefficients);
     return true;
+  }
+
+  private boolean heldPredicted(CudaStream stream, Call call) {
+    int tile = DecodeShapes.tile(call.batch());
+    DeviceMatrix factor = call.layer().predictorB();
+    DeviceMatrix gateUp = call.layer().gateUp();
+    boolean folded = call.layer().folded();
+    int rank = factor.columns();
+    int tiles = intermediate / DecodeShapes.HELD_ROWS;
+    int blocks = Math.min(tiles, multiprocessors);
+    int sums = DecodeShapes.heldSumsBytes(tile);
+    int shared =
+        DecodeShapes.heldRingBytes(gateUp.type(), tile)
+            - sums
+            + Math.max(sums, DecodeShapes.heldBytes(factor.type(), tile, rank))
+            + DecodeShapes.heldBytes(gateUp.type(), tile, hidden)
+            + DecodeShapes.heldUnitBytes(DecodeShapes.ceil(tiles, blocks));
+    boolean ofStages =
+        rank % 64 == 0
+            && DecodeShapes.unitBytes(factor.type(), rank, folded)
+                <= DecodeShapes.heldStageBytes(gateUp.type());
+    if (!products.canHold(gateUp, tile) || !ofStages || !fits(shared)) {
+      return false;
+    }
+    predict(stream, call);
+    Object[] calls = calls(call);
+    String by = "held_predicted_" + factor.type().name().toLowerCase(Locale.ROOT);
+    stream.launch(
+        context.kernel(DecodeShapes.kernel(by, gateUp.type(), tile)),
+        Launch.of(blocks, DecodeShapes.HELD_THREADS).withShared(shared).withOverlap(),
+        factor.elements(), factor.scales(), predicted, rank,
+        gateUp.elements(), gateUp.scales(), call.x(), hidden, intermediate, call.batch(),
+        calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
+        call.rule().own() ? 1 : 0, folded ? 1 : 0, union, coefficients);
+    return true;
+  }
+
+  /** Of dynamic shared memory, beside the little that is static. */
+  private boolean fits(int shared) {
+    return shared <= context.device().sharedBytesPerBlock() - 512;
   }
 
   /** @param alone scores and calls alone */
@@ -440,7 +476,7 @@ public final class DecodeFeedForward implements AutoCloseable {
         context.device().major() >= 9
             && tile <= DecodeShapes.MOST_HELD
             && DecodeShapes.bulkCopied(down.type(), hidden)
-            && shared <= context.device().sharedBytesPerBlock() - 1024;
+            && fits(shared);
     if (!streams) {
       shared = DecodeShapes.columnRingBytes(down.type(), tile, rows);
     }

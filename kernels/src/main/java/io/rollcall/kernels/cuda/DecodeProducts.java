@@ -1,6 +1,5 @@
 package io.rollcall.kernels.cuda;
 
-import io.rollcall.kernels.WeightType;
 import java.util.Arrays;
 
 /**
@@ -181,16 +180,14 @@ public final class DecodeProducts implements AutoCloseable {
   public void hidden(
       CudaStream stream, DeviceMatrix weights, DeviceBuffer x, int batch, DeviceBuffer y) {
     int tile = DecodeShapes.tile(batch);
-    boolean f16 = weights.type() == WeightType.F16;
-    if (f16 && held(weights, batch) && weights.rows() % DecodeShapes.HELD_ROWS == 0) {
+    if (held(weights, batch) && weights.rows() % DecodeShapes.HELD_ROWS == 0) {
       stream.launch(
           context.kernel(DecodeShapes.kernel("held_hidden", weights.type(), tile)),
           heldLaunch(weights, tile, weights.rows() / DecodeShapes.HELD_ROWS),
           weights.elements(), weights.scales(), x, weights.rows(), weights.columns(), batch, y);
       return;
     }
-    WideShape wide =
-        f16 ? wide("wide_hidden", weights, batch, weights.rows() / WideShape.GROUP) : null;
+    WideShape wide = wide("wide_hidden", weights, batch, weights.rows() / WideShape.GROUP);
     if (wide != null && weights.rows() % WideShape.GROUP == 0) {
       launchWide(stream, wide, "wide_hidden", weights, x, weights.rows(), batch, y);
       return;

@@ -3,8 +3,8 @@ package io.rollcall.kernels.cuda;
 import io.rollcall.kernels.WeightType;
 
 /**
- * Launch shapes of the decode products: the constants of row_tile.cuh, row_stream.cuh, sum_rows.cu,
- * sum_stream.cu and wide_sum.cu.
+ * Launch shapes of the decode products: the constants of row_tile.cuh, row_stream.cuh,
+ * held_predicted.cu, sum_rows.cu, sum_stream.cu and wide_sum.cu.
  */
 final class DecodeShapes {
   static final int ROW_THREADS = 128;
@@ -95,11 +95,20 @@ final class DecodeShapes {
 
   /** Dynamic shared memory of a block with held activations, before them. */
   static int heldRingBytes(WeightType type, int tile) {
-    int rowBytes = type.quantised() ? 2048 : 1024;
     int stages = tile == 8 ? (type.quantised() ? 4 : 7) : (type.quantised() ? 2 : 4);
+    return stages * heldStageBytes(type) + 128 + heldSumsBytes(tile);
+  }
+
+  /** The last of them: sums of its warps. */
+  static int heldSumsBytes(int tile) {
+    return 8 * HELD_ROWS * (tile + 8) * 4;
+  }
+
+  /** Of a stage of its ring. */
+  static int heldStageBytes(WeightType type) {
+    int rowBytes = type.quantised() ? 2048 : 1024;
     int scales = type.quantised() ? rowBytes / 2 / bits(type) + 16 : 0;
-    int stage = HELD_ROWS * (rowBytes + 16 + scales);
-    return stages * stage + 8 * HELD_ROWS * (tile + 8) * 4 + 128;
+    return HELD_ROWS * (rowBytes + 16 + scales);
   }
 
   /** Shared memory of held activations of so many columns. */
@@ -110,6 +119,17 @@ final class DecodeShapes {
   /** Of held_union, for so many tiles of a block: their barriers, scores, counts and list. */
   static int heldListBytes(int tile, int tiles) {
     return tiles * (8 + HELD_ROWS * (4 * tile + 2) + 4);
+  }
+
+  /** Of held_predicted, for so many tiles of a block: two units a tile. */
+  static int heldUnitBytes(int tiles) {
+    return 2 * tiles * (8 + 4 + 2 * 8 + 2 * 8);
+  }
+
+  /** A unit of held_predicted in the ring: eight rows of a factor, and of its fold. */
+  static int unitBytes(WeightType type, int rank, boolean folded) {
+    int row = rank * bits(type) / 8 + (type.quantised() ? rank / 16 : 0);
+    return 8 * row * (folded ? 2 : 1);
   }
 
   /** Whether rows of so many columns can be copied in runs of 16 bytes, scales too. */

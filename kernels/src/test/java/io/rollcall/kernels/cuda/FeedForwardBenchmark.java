@@ -21,15 +21,15 @@ import java.util.Optional;
  *
  * <p>Prints a JSON line a point. {@code bin/gpu-check --only feed-forward} runs it; arguments:
  * {@code [weights=f16,int8,int4] [batches=1,2,4,…] [densities=0.1,…] [methods=…] [d=4096] [f=14336]}.
- * Methods: dense, cats, m-countdown, d-countdown (a linear f16 predictor of rank 640) and
- * d-countdown-folded (a folded int4 one of the same rank).
+ * Methods: dense, cats, m-countdown, d-countdown (a folded int4 predictor of rank 640) and
+ * d-countdown-linear (a linear f16 one of the same rank).
  */
 public final class FeedForwardBenchmark {
   private static final int SETS = 4;
   private static final int STEPS = 8;
   private static final int RANK = 640;
   private static final int REPLAYS = 30;
-  private static final String FOLDED = "d-countdown-folded";
+  private static final String LINEAR = "d-countdown-linear";
 
   private final int d;
   private final int f;
@@ -57,7 +57,7 @@ public final class FeedForwardBenchmark {
     for (String weights : options.list("weights", "f16,int8,int4")) {
       benchmark.run(
           WeightType.valueOf(weights.toUpperCase(Locale.ROOT)),
-          options.list("methods", "dense,m-countdown,d-countdown,d-countdown-folded"),
+          options.list("methods", "dense,m-countdown,d-countdown,d-countdown-linear"),
           options.list("batches", "1,2,4,8,16,32,64").stream().map(Integer::valueOf).toList(),
           options.list("densities", "0.1,0.3,0.5,0.7,1.0").stream().map(Double::valueOf).toList());
     }
@@ -82,7 +82,7 @@ public final class FeedForwardBenchmark {
           DecodeFeedForward feedForward =
               new DecodeFeedForward(context, products, d, f, Activation.SILU, batch)) {
         for (String method : methods) {
-          Layer[] layers = method.equals(FOLDED) ? folded : linear;
+          Layer[] layers = method.equals(LINEAR) ? linear : folded;
           for (double density : method.equals("dense") ? List.of(1.0) : densities) {
             double micros = micros(feedForward, layers, method, batch, density);
             double bytes = bytes(type, method, density);
@@ -119,8 +119,8 @@ public final class FeedForwardBenchmark {
     return switch (method) {
       case "dense" -> 3 * row * f;
       case "cats", "m-countdown" -> row * (f + 2.0 * rows);
-      case "d-countdown" -> 2.0 * RANK * (d + f) + 3 * row * rows;
-      case FOLDED -> RANK * WeightType.INT4.bytes(d) + 2.0 * f * WeightType.INT4.bytes(RANK) + 3 * row * rows;
+      case LINEAR -> 2.0 * RANK * (d + f) + 3 * row * rows;
+      case "d-countdown" -> RANK * WeightType.INT4.bytes(d) + 2.0 * f * WeightType.INT4.bytes(RANK) + 3 * row * rows;
       default -> throw new IllegalArgumentException(method);
     };
   }
@@ -130,7 +130,7 @@ public final class FeedForwardBenchmark {
       case "dense" -> Scores.NONE;
       case "cats" -> Scores.GATE;
       case "m-countdown" -> Scores.UP;
-      case "d-countdown", FOLDED -> Scores.PREDICTOR;
+      case "d-countdown", LINEAR -> Scores.PREDICTOR;
       default -> throw new IllegalArgumentException(method);
     };
   }

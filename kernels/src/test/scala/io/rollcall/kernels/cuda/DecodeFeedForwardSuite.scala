@@ -198,11 +198,11 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     }
   }
 
-  for (precision <- Seq(WeightType.F16, WeightType.INT8, WeightType.INT4); folded <- Seq(false, true) if precision != WeightType.F16 || folded)
+  for (precision <- Seq(WeightType.F16, WeightType.INT8, WeightType.INT4); folded <- Seq(false, true))
     test(s"${if (folded) "folded" else "linear"} $precision predictors call, count and sum what they predict") {
       onDevice {
         val random = new Random(11)
-        for (shape <- shapes :+ Shape(4096, 160, 24, 128, times = 44); own <- Seq(false, true); kind <- Seq(WeightType.F16, WeightType.INT4)) {
+        for (shape <- shapes ++ Seq(Shape(4096, 160, 24, 128, times = 44), Shape(4096, 160, 13, 640, times = 44)); own <- Seq(false, true) if own || shape.times == 1; kind <- Seq(WeightType.F16, WeightType.INT4)) {
           val step = new Step(shape, kind, Scores.PREDICTOR, own, random, Predicting(precision, folded))
           val threshold = step.thresholdAt(0.8)
           val union = step.union(threshold)
@@ -215,7 +215,7 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
             assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape")
           }
           step.check(y, output, threshold)
-          assert(step.run(threshold, Int.MaxValue, 1)._2(1) == 1, s"past the crossover of $shape")
+          assert(step.run(threshold, Int.MaxValue, 1, before = 1)._2(1) == 1, s"past the crossover of $shape")
         }
       }
     }

@@ -74,23 +74,24 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
     }
   }
 
-  test("a predictor's hidden layer is the product, rounded, whatever its splits") {
-    onDevice {
-      val random = new Random(2)
-      for (batch <- batches; (rows, columns) <- Seq((64, 384), (640, 4096))) {
-        val products = new DecodeProducts(context, 4096, batch)
-        val w = DeviceWeights.random(this, random, WeightType.F16, rows, columns, 0.02f)
-        val x = activations(random, batch * columns)
-        val y = zeros(2L * rows * batch)
-        val input = uploadF16(x)
-        // twice: the arrivals of the first must be gone
-        for (_ <- 0 until 2) products.hidden(stream, w.matrix, input, batch, y)
-        stream.synchronize()
-        assertClose(f16s(y, rows * batch), expected(w, x, batch), 1e-2f, 1e-2f)
-        products.close()
+  for (kind <- kinds)
+    test(s"a predictor's hidden layer with $kind weights is the product, rounded, whatever its splits") {
+      onDevice {
+        val random = new Random(2)
+        for (batch <- batches; (rows, columns) <- Seq((64, 384), (640, 4096))) {
+          val products = new DecodeProducts(context, 4096, batch)
+          val w = DeviceWeights.random(this, random, kind, rows, columns, 0.02f)
+          val x = activations(random, batch * columns)
+          val y = zeros(2L * rows * batch)
+          val input = uploadF16(x)
+          // twice: the arrivals of the first must be gone
+          for (_ <- 0 until 2) products.hidden(stream, w.matrix, input, batch, y)
+          stream.synchronize()
+          assertClose(f16s(y, rows * batch), expected(w, x, batch), 1e-2f, 1e-2f)
+          products.close()
+        }
       }
     }
-  }
 
   for (kind <- kinds) {
     test(s"queries, keys and values with $kind weights are rotated and lie where attention finds them") {
