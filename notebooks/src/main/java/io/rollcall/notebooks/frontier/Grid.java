@@ -12,7 +12,9 @@ import java.util.List;
  */
 final class Grid {
   private static final UnionStrategy SHARED = new UnionStrategy.Shared();
-  /** Batch sizes at which quantised weights and recovery are measured. */
+  private static final UnionStrategy OWN = new UnionStrategy.Own();
+  private static final List<WeightType> QUANTISED = List.of(WeightType.INT8, WeightType.INT4);
+  /** Batch sizes at which recovery is measured beside other unions and with quantised weights. */
   private static final List<Integer> MAIN = List.of(1, 8, 32);
 
   private final int batchSize;
@@ -29,7 +31,7 @@ final class Grid {
   }
 
   /**
-   * What is to be measured with so many sequences in flight, the most wanted first.
+   * What is to be measured with so many sequences in flight.
    *
    * @param methods sparse ones
    */
@@ -40,39 +42,54 @@ final class Grid {
   }
 
   private void fill() {
+    for (WeightType weights : QUANTISED) {
+      all.add(new Wanted(Method.DENSE, OWN, weights, false, 0));
+    }
     for (Method method : methods) {
-      add(method, SHARED, WeightType.BF16, false, oracle(method) ? oracles() : sparsities());
-    }
-    for (WeightType weights : List.of(WeightType.INT8, WeightType.INT4)) {
-      all.add(new Wanted(Method.DENSE, new UnionStrategy.Own(), weights, false, 0));
-    }
-    if (MAIN.contains(batchSize)) {
-      for (Method method : some(Method.M_COUNTDOWN, Method.D_COUNTDOWN, Method.CATS)) {
-        add(method, SHARED, WeightType.BF16, true, recovered());
-      }
-      for (WeightType weights : List.of(WeightType.INT8, WeightType.INT4)) {
-        for (Method method : some(Method.M_COUNTDOWN, Method.D_COUNTDOWN)) {
-          add(method, SHARED, weights, false, middle());
-        }
-      }
-    }
-    if (batchSize > 1) {
-      // for one sequence the three unions are the same
-      for (Method method : some(Method.M_COUNTDOWN, Method.D_COUNTDOWN, Method.CATS)) {
-        add(method, new UnionStrategy.Own(), WeightType.BF16, false, new double[] {0.3, 0.5, 0.7});
-      }
-      for (Method method : some(Method.M_COUNTDOWN, Method.D_COUNTDOWN, Method.CATS)) {
-        for (double dropped : middle()) {
-          // thresholds alone would drop half as much; the budget's energies choose the rest
-          UnionStrategy budget = new UnionStrategy.Budget(Math.round(100 * (1 - dropped)) / 100.0);
-          add(method, budget, WeightType.BF16, false, new double[] {dropped / 2});
-        }
+      if (method == Method.D_COUNTDOWN_ORACLE || method == Method.S_COUNTDOWN_ORACLE) {
+        double middle = oracles()[1];
+        fill(method, oracles(), new double[] {middle}, 0.7);
+      } else {
+        fill(method, sparsities(), middle(), 0.3, 0.5, 0.7);
+        recover(method);
       }
     }
   }
 
-  private List<Method> some(Method... wanted) {
-    return List.of(wanted).stream().filter(methods::contains).toList();
+  /**
+   * Without recovery.
+   *
+   * @param middle of those under shared; budgets drop as much
+   * @param own under own
+   */
+  private void fill(Method method, double[] shared, double[] middle, double... own) {
+    add(method, SHARED, WeightType.BF16, false, shared);
+    QUANTISED.forEach(weights -> add(method, SHARED, weights, false, middle));
+    // for one sequence the three unions are the same
+    if (batchSize > 1) {
+      add(method, OWN, WeightType.BF16, false, own);
+      for (double dropped : middle) {
+        add(method, budget(dropped), WeightType.BF16, false, dropped / 2);
+      }
+    }
+  }
+
+  private void recover(Method method) {
+    add(method, SHARED, WeightType.BF16, true, recovered());
+    if (!MAIN.contains(batchSize)) {
+      return;
+    }
+    QUANTISED.forEach(weights -> add(method, SHARED, weights, true, recovered()[0]));
+    if (batchSize > 1) {
+      add(method, OWN, WeightType.BF16, true, 0.5);
+      double dropped = middle()[1];
+      add(method, budget(dropped), WeightType.BF16, true, dropped / 2);
+    }
+  }
+
+  /** Thresholds alone would drop half as much; the budget's energies choose the rest. */
+  private static UnionStrategy budget(double dropped) {
+    return new UnionStrategy.Budget(Math.round(100 * (1 - dropped)) / 100.0);
   }
 
   private void add(
@@ -80,14 +97,10 @@ final class Grid {
       UnionStrategy union,
       WeightType weights,
       boolean recovery,
-      double[] sparsities) {
+      double... sparsities) {
     for (double sparsity : sparsities) {
       all.add(new Wanted(method, union, weights, recovery, sparsity));
     }
-  }
-
-  private static boolean oracle(Method method) {
-    return method == Method.D_COUNTDOWN_ORACLE || method == Method.S_COUNTDOWN_ORACLE;
   }
 
   private double[] sparsities() {
@@ -111,7 +124,8 @@ final class Grid {
   private double[] recovered() {
     return switch (batchSize) {
       case 1 -> new double[] {0.5, 0.6};
-      case 8 -> new double[] {0.15, 0.25};
+      case 2, 4 -> new double[] {0.25, 0.35};
+      case 8, 16 -> new double[] {0.15, 0.25};
       default -> new double[] {0.1, 0.15};
     };
   }

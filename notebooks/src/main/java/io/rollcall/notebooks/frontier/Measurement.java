@@ -256,9 +256,15 @@ final class Measurement {
 
   /** With corrections for the batch size, kept for the next time. */
   private SparsityProfile recovered(int batchSize, Wanted wanted, SparsityProfile plain) {
+    String weights =
+        wanted.weights() == WeightType.BF16
+            ? ""
+            : "-" + wanted.weights().name().toLowerCase(Locale.ROOT);
     String name =
         String.format(
-            Locale.ROOT, "%s-%s-%d-%s", wanted.method(), wanted.union(), batchSize, wanted.sparsity());
+            Locale.ROOT,
+            "%s-%s-%d-%s%s",
+            wanted.method(), wanted.union(), batchSize, wanted.sparsity(), weights);
     Path output = work.resolve(name + "-recovered.json");
     if (Files.exists(output)) {
       return ProfileFiles.read(output.toString(), model, hadoop);
@@ -277,7 +283,7 @@ final class Measurement {
             new RecoverRequest(
                 calibration,
                 references,
-                model(WeightType.BF16),
+                model(wanted.weights()),
                 profile.toString(),
                 null,
                 null,
