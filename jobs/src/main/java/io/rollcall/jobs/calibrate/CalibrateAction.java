@@ -12,8 +12,8 @@ import io.rollcall.engine.sparsity.BatchBuckets;
 import io.rollcall.engine.sparsity.FeedForwardCost;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.evaluate.EvaluationTask;
-import io.rollcall.jobs.generate.AnswerTask;
 import io.rollcall.jobs.generate.CalibrationJob;
+import io.rollcall.jobs.generate.DenseAnswersTask;
 import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.DocumentRows;
 import io.rollcall.jobs.input.HeldOut;
@@ -136,7 +136,7 @@ public final class CalibrateAction {
       corpus =
           corpus.answered(
               documents ->
-                  AnswerTask.run(context(), setup, documents, partitions(documents.size())));
+                  DenseAnswersTask.run(context(), setup, documents, partitions(documents.size())));
     }
     return new ProfileSearch(
             target,

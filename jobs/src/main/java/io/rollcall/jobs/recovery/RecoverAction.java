@@ -15,7 +15,7 @@ import io.rollcall.engine.recovery.RecoveryOptions;
 import io.rollcall.engine.sparsity.Corrections;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.evaluate.EvaluationTask;
-import io.rollcall.jobs.generate.AnswerTask;
+import io.rollcall.jobs.generate.DenseAnswersTask;
 import io.rollcall.jobs.generate.Failures;
 import io.rollcall.jobs.generate.TaskSetup;
 import io.rollcall.jobs.input.HeldOut;
@@ -126,7 +126,7 @@ public final class RecoverAction {
         HeldOut.without(heldOut, spark, table)
             .prompts(request.decoding().tasks(rows, BATCHES_PER_TASK, MOST_TASKS))
             .javaRDD()
-            .mapPartitions(new AnswersTask(setup, request.references() != null))
+            .mapPartitions(new FittedDocumentsTask(setup, request.references() != null))
             .persist(StorageLevel.MEMORY_AND_DISK());
     try {
       long answered = answered(documents, table, rows);
@@ -167,7 +167,7 @@ public final class RecoverAction {
     int partitions = request.decoding().tasks(heldOut.size(), CHECKED_BATCHES, MOST_TASKS);
     List<Document> documents =
         request.references() == null
-            ? AnswerTask.run(context(), setup, heldOut, partitions)
+            ? DenseAnswersTask.run(context(), setup, heldOut, partitions)
             : heldOut;
     EvaluationTask.Work work =
         new EvaluationTask.Work(runId, setup, List.of(plain, recovered), false);

@@ -10,7 +10,7 @@ import io.rollcall.engine.training.LayerSamples;
  * @param holdOut which partitions of the documents are not trained on
  * @param share most positions of a partition
  */
-record GatherPlan(HoldOut holdOut, int share) {
+record GatherPlan(HeldOutPartitions holdOut, int share) {
   /** Positions of one task, where documents are many. */
   private static final int POSITIONS_PER_TASK = 1024;
   /** Most that it holds until it ends. */
@@ -30,7 +30,7 @@ record GatherPlan(HoldOut holdOut, int share) {
     long byMemory = ceil(positions, most);
     int partitions = (int) Math.min(rows, Math.max(FEWEST_TASKS, Math.max(byWork, byMemory)));
     return new GatherPlan(
-        new HoldOut(partitions), (int) Math.min(ceil(positions, partitions), most));
+        new HeldOutPartitions(partitions), (int) Math.min(ceil(positions, partitions), most));
   }
 
   /** Positions that a task may hold. */

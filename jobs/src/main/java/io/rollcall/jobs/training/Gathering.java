@@ -22,7 +22,7 @@ record Gathering(
     TaskSetup setup,
     Method oracle,
     float[] thresholds,
-    HoldOut holdOut,
+    HeldOutPartitions holdOut,
     int share,
     boolean references,
     int continuations)

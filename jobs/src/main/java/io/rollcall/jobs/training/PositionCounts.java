@@ -12,7 +12,7 @@ record PositionCounts(long training, long heldOut) {
   private static final int ENOUGH_HELD_OUT = 32;
 
   /** @param counts positions by partition */
-  static PositionCounts of(List<Tuple2<Integer, Integer>> counts, HoldOut holdOut) {
+  static PositionCounts of(List<Tuple2<Integer, Integer>> counts, HeldOutPartitions holdOut) {
     long training = 0;
     long heldOut = 0;
     for (Tuple2<Integer, Integer> count : counts) {

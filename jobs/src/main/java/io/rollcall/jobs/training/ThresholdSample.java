@@ -23,7 +23,7 @@ record ThresholdSample(List<Document> training, List<Document> heldOut) {
    * @param seed of their order
    */
   static ThresholdSample of(
-      JavaRDD<Row> documents, HoldOut holdOut, boolean references, long seed) {
+      JavaRDD<Row> documents, HeldOutPartitions holdOut, boolean references, long seed) {
     List<Tuple2<Integer, String[]>> sample =
         documents
             .mapPartitionsWithIndex(
@@ -37,7 +37,7 @@ record ThresholdSample(List<Document> training, List<Document> heldOut) {
     return new ThresholdSample(select(sample, holdOut, false), select(sample, holdOut, true));
   }
 
-  private static int share(HoldOut holdOut, int partition) {
+  private static int share(HeldOutPartitions holdOut, int partition) {
     int alike =
         holdOut.holds(partition)
             ? holdOut.heldOut()
@@ -46,7 +46,7 @@ record ThresholdSample(List<Document> training, List<Document> heldOut) {
   }
 
   private static List<Document> select(
-      List<Tuple2<Integer, String[]>> sample, HoldOut holdOut, boolean heldOut) {
+      List<Tuple2<Integer, String[]>> sample, HeldOutPartitions holdOut, boolean heldOut) {
     return sample.stream()
         .filter(document -> holdOut.holds(document._1()) == heldOut)
         .map(document -> DocumentRows.document(document._2()))

@@ -101,7 +101,7 @@ public final class TrainPredictorAction {
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
     PromptTable table = PromptTable.open(spark, limited(), request.references());
     GatherPlan plan = GatherPlan.of(request.positions(), rows(table), config);
-    HoldOut holdOut = plan.holdOut();
+    HeldOutPartitions holdOut = plan.holdOut();
     JavaRDD<Row> documents = table.prompts(holdOut.partitions()).javaRDD();
     ThresholdSample sample =
         ThresholdSample.of(documents, holdOut, references, request.decoding().seed());
@@ -185,7 +185,9 @@ public final class TrainPredictorAction {
   }
 
   private PositionCounts gather(
-      JavaPairRDD<Integer, Tuple2<Integer, byte[]>> gathered, HoldOut holdOut, ModelConfig config) {
+      JavaPairRDD<Integer, Tuple2<Integer, byte[]>> gathered,
+      HeldOutPartitions holdOut,
+      ModelConfig config) {
     describe("decode positions of " + request.input().path());
     int bytes = LayerSamples.bytes(config.hiddenSize(), config.intermediateSize());
     List<Tuple2<Integer, Integer>> counts =
@@ -207,7 +209,7 @@ public final class TrainPredictorAction {
   private List<TrainedLayer> train(
       JavaPairRDD<Integer, Tuple2<Integer, byte[]>> gathered,
       TrainingOptions options,
-      HoldOut holdOut,
+      HeldOutPartitions holdOut,
       ModelConfig config) {
     describe("predictors of rank " + options.rank());
     int layers = config.layers();

@@ -18,12 +18,16 @@ final class TrainTask
     implements Function<Tuple2<Integer, Iterable<Tuple2<Integer, byte[]>>>, TrainedLayer> {
   private final String runId;
   private final TrainingOptions options;
-  private final HoldOut holdOut;
+  private final HeldOutPartitions holdOut;
   private final int hidden;
   private final int intermediate;
 
   TrainTask(
-      String runId, TrainingOptions options, HoldOut holdOut, int hidden, int intermediate) {
+      String runId,
+      TrainingOptions options,
+      HeldOutPartitions holdOut,
+      int hidden,
+      int intermediate) {
     this.runId = runId;
     this.options = options;
     this.holdOut = holdOut;

@@ -12,10 +12,10 @@ import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.broadcast.Broadcast;
 
 /** Lets the model answer documents itself, dense; as {@link DocumentRows#text}. */
-public final class AnswerTask implements FlatMapFunction<Iterator<String[]>, String[]> {
+public final class DenseAnswersTask implements FlatMapFunction<Iterator<String[]>, String[]> {
   private final Broadcast<TaskSetup> broadcast;
 
-  private AnswerTask(Broadcast<TaskSetup> broadcast) {
+  private DenseAnswersTask(Broadcast<TaskSetup> broadcast) {
     this.broadcast = broadcast;
   }
 
@@ -31,7 +31,7 @@ public final class AnswerTask implements FlatMapFunction<Iterator<String[]>, Str
           context
               .parallelize(
                   documents.stream().map(DocumentRows::text).toList(), partitions)
-              .mapPartitions(new AnswerTask(sent));
+              .mapPartitions(new DenseAnswersTask(sent));
       return Failures.explained(answered::collect).stream().map(DocumentRows::document).toList();
     } finally {
       sent.destroy();

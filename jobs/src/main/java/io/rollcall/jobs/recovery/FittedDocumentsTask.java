@@ -16,12 +16,12 @@ import org.apache.spark.sql.Row;
  * The documents of a partition with what their decode steps are fed: their references, or the answers
  * that the dense model gives. As {@link DocumentRows#text}; those without any are left out.
  */
-final class AnswersTask implements FlatMapFunction<Iterator<Row>, String[]> {
+final class FittedDocumentsTask implements FlatMapFunction<Iterator<Row>, String[]> {
   private final Broadcast<TaskSetup> setup;
   private final boolean references;
 
   /** @param references whether the documents have some */
-  AnswersTask(Broadcast<TaskSetup> setup, boolean references) {
+  FittedDocumentsTask(Broadcast<TaskSetup> setup, boolean references) {
     this.setup = setup;
     this.references = references;
   }

@@ -8,7 +8,7 @@ import java.io.Serializable;
  *
  * @param partitions at least 2
  */
-record HoldOut(int partitions) implements Serializable {
+record HeldOutPartitions(int partitions) implements Serializable {
   private static final int EVERY = 8;
 
   boolean holds(int partition) {
