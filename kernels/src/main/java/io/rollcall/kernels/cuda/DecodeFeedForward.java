@@ -375,13 +375,9 @@ public final class DecodeFeedForward implements AutoCloseable {
     int rank = factor.columns();
     int tiles = intermediate / DecodeShapes.HELD_ROWS;
     int blocks = Math.min(tiles, multiprocessors);
-    int sums = DecodeShapes.heldSumsBytes(tile);
     int shared =
-        DecodeShapes.heldRingBytes(gateUp.type(), tile)
-            - sums
-            + Math.max(sums, DecodeShapes.heldBytes(factor.type(), tile, rank))
-            + DecodeShapes.heldBytes(gateUp.type(), tile, hidden)
-            + DecodeShapes.heldUnitBytes(DecodeShapes.ceil(tiles, blocks));
+        DecodeShapes.heldPredictedBytes(
+            gateUp.type(), tile, hidden, factor.type(), rank, DecodeShapes.ceil(tiles, blocks));
     boolean ofStages =
         rank % 64 == 0
             && DecodeShapes.unitBytes(factor.type(), rank, folded)

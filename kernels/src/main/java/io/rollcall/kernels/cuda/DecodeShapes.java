@@ -121,9 +121,21 @@ final class DecodeShapes {
     return tiles * (8 + HELD_ROWS * (4 * tile + 2) + 4);
   }
 
-  /** Of held_predicted, for so many tiles of a block: two units a tile. */
-  static int heldUnitBytes(int tiles) {
-    return 2 * tiles * (8 + 4 + 2 * 8 + 2 * 8);
+  /**
+   * Dynamic shared memory of held_predicted.
+   *
+   * @param factor the type of the predictor's second factor
+   * @param tiles of a block, two units each
+   */
+  static int heldPredictedBytes(
+      WeightType type, int tile, int hidden, WeightType factor, int rank, int tiles) {
+    int sums = heldSumsBytes(tile);
+    int unit = 8 + 4 + 2 * 8 + 2 * 8;
+    return heldRingBytes(type, tile)
+        - sums
+        + Math.max(sums, heldBytes(factor, tile, rank))
+        + heldBytes(type, tile, hidden)
+        + 2 * tiles * unit;
   }
 
   /** A unit of held_predicted in the ring: eight rows of a factor, and of its fold. */

@@ -22,4 +22,14 @@ class DecodeShapesSuite extends AnyFunSuite {
       assert(DecodeShapes.columnRingBytes(kind, tile, DecodeShapes.MOST_LISTED) <= least, s"$kind, $tile")
     }
   }
+
+  test("a folded int4 predictor of rank f / 24 is fused on sm_90 with any weights of the Llama-3.1-8B shape") {
+    val (d, f, rank, blocks) = (4096, 14336, 640, 132)
+    val tilesOfABlock = DecodeShapes.ceil(f / DecodeShapes.HELD_ROWS, blocks)
+    for (kind <- types; tile <- tiles if tile <= DecodeShapes.MOST_HELD) {
+      val bytes = DecodeShapes.heldPredictedBytes(kind, tile, d, WeightType.INT4, rank, tilesOfABlock)
+      assert(bytes <= 227 * 1024 - 512, s"$kind, $tile")
+      assert(DecodeShapes.unitBytes(WeightType.INT4, rank, true) <= DecodeShapes.heldStageBytes(kind))
+    }
+  }
 }
