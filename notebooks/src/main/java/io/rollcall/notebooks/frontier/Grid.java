@@ -74,15 +74,16 @@ final class Grid {
     }
   }
 
+  /** Of sparsities that are measured without it too. */
   private void recover(Method method) {
     add(method, SHARED, WeightType.BF16, true, recovered());
     if (!MAIN.contains(batchSize)) {
       return;
     }
-    QUANTISED.forEach(weights -> add(method, SHARED, weights, true, recovered()[0]));
+    double dropped = middle()[1];
+    QUANTISED.forEach(weights -> add(method, SHARED, weights, true, dropped));
     if (batchSize > 1) {
       add(method, OWN, WeightType.BF16, true, 0.5);
-      double dropped = middle()[1];
       add(method, budget(dropped), WeightType.BF16, true, dropped / 2);
     }
   }
@@ -107,7 +108,7 @@ final class Grid {
     return switch (batchSize) {
       case 1 -> new double[] {0.3, 0.4, 0.5, 0.6};
       case 2, 4 -> new double[] {0.1, 0.2, 0.3, 0.4};
-      case 8, 16 -> new double[] {0.05, 0.1, 0.2, 0.3};
+      case 8, 16 -> new double[] {0.05, 0.1, 0.15, 0.2, 0.25, 0.3};
       default -> new double[] {0.05, 0.1, 0.15, 0.25};
     };
   }
@@ -124,7 +125,7 @@ final class Grid {
   private double[] recovered() {
     return switch (batchSize) {
       case 1 -> new double[] {0.5, 0.6};
-      case 2, 4 -> new double[] {0.25, 0.35};
+      case 2, 4 -> new double[] {0.2, 0.3};
       case 8, 16 -> new double[] {0.15, 0.25};
       default -> new double[] {0.1, 0.15};
     };
