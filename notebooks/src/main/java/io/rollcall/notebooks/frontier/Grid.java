@@ -14,8 +14,6 @@ final class Grid {
   private static final UnionStrategy SHARED = new UnionStrategy.Shared();
   private static final UnionStrategy OWN = new UnionStrategy.Own();
   private static final List<WeightType> QUANTISED = List.of(WeightType.INT8, WeightType.INT4);
-  /** Batch sizes at which recovery is measured beside other unions and with quantised weights. */
-  private static final List<Integer> MAIN = List.of(1, 8, 32);
 
   private final int batchSize;
   private final List<Method> methods;
@@ -57,7 +55,7 @@ final class Grid {
   }
 
   /**
-   * Without recovery.
+   * Without corrections.
    *
    * @param middle of those under shared; budgets drop as much
    * @param own under own
@@ -71,20 +69,24 @@ final class Grid {
       for (double dropped : middle) {
         add(method, budget(dropped), WeightType.BF16, false, dropped / 2);
       }
+      double dropped = middle[middle.length - 1];
+      for (WeightType weights : QUANTISED) {
+        add(method, OWN, weights, false, own[own.length / 2]);
+        add(method, budget(dropped), weights, false, dropped / 2);
+      }
     }
   }
 
-  /** Of sparsities that are measured without it too. */
+  /** With corrections, of sparsities that are measured without them too. */
   private void recover(Method method) {
-    add(method, SHARED, WeightType.BF16, true, recovered());
-    if (!MAIN.contains(batchSize)) {
-      return;
-    }
     double dropped = middle()[1];
+    add(method, SHARED, WeightType.BF16, true, recovered());
     QUANTISED.forEach(weights -> add(method, SHARED, weights, true, dropped));
     if (batchSize > 1) {
-      add(method, OWN, WeightType.BF16, true, 0.5);
-      add(method, budget(dropped), WeightType.BF16, true, dropped / 2);
+      for (WeightType weights : List.of(WeightType.BF16, WeightType.INT8, WeightType.INT4)) {
+        add(method, OWN, weights, true, 0.5);
+        add(method, budget(dropped), weights, true, dropped / 2);
+      }
     }
   }
 

@@ -223,14 +223,12 @@ public final class Main implements Callable<Integer> {
   }
 
   private static String part(Wanted wanted) {
-    if (wanted.weights() != WeightType.BF16) {
-      return "weights";
+    if (wanted.recovery()) {
+      return "recovery";
     }
-    return wanted.recovery()
-        ? "recovery"
-        : wanted.union() instanceof UnionStrategy.Shared
-            ? "plain"
-            : "unions";
+    return wanted.weights() != WeightType.BF16
+        ? "weights"
+        : wanted.union() instanceof UnionStrategy.Shared ? "plain" : "unions";
   }
 
   /** Profiles that the file has no point of, by name, by their largest batch size. */
