@@ -60,6 +60,11 @@ final class Frontier {
     return point.union().replaceFirst(":.*", "");
   }
 
+  /** Pictures have one union and one precision. */
+  static boolean pictured(FrontierPoint point) {
+    return point.union().equals("shared") && point.weights().equals("bf16");
+  }
+
   /** A panel of losses over bytes, with a line or a mark for each series. */
   static Chart panel(int batch, List<Chart.Series> series) {
     return new Chart(

@@ -58,11 +58,10 @@ public final class FrontierFinding {
     return Frontier.panel(batch, series);
   }
 
-  /** The pictures have one union and one precision, but for the rivals. */
+  /** The rivals have other precisions. */
   private static boolean shown(FrontierPoint point) {
-    boolean rival = method(point) == Method.DENSE;
     return point.loss() <= SHOWN
-        && (rival || point.union().equals("shared") && point.weights().equals("bf16"));
+        && (method(point) == Method.DENSE || Frontier.pictured(point));
   }
 
   private static String reached(Map<Integer, List<FrontierPoint>> byBatch) {

@@ -47,10 +47,11 @@ public final class RecoveryFrontierFinding {
           "No configuration was measured with corrections and without.",
           "notebooks/bin/frontier --only plain,recovery measures them.");
     }
+    List<Pair> pictured = pairs.stream().filter(pair -> Frontier.pictured(pair.with)).toList();
     List<Chart> charts = new ArrayList<>();
-    Frontier.byBatch(pairs.stream().map(Pair::without).toList())
+    Frontier.byBatch(pictured.stream().map(Pair::without).toList())
         .keySet()
-        .forEach(batch -> charts.add(panel(batch, pairs)));
+        .forEach(batch -> charts.add(panel(batch, pictured)));
     return new Finding(
         "recovery", question, charts, List.of(lowered(pairs), extremes(pairs)), table(pairs), false);
   }
