@@ -22,10 +22,13 @@ struct Calls {
   // Whether the layer was past its crossover a step ago: what decides where calls and the products that
   // follow from them are one kernel, which reads rows before it can know how many there will be.
   __device__ bool crossed() const { return record()[-layers * kRecordStride] >= dense_from[state->bucket]; }
+  // Records that the layer is past its crossover; one thread of each block.
+  __device__ void record_dense() const {
+    if (blockIdx.x == 0) record()[1] = 1;
+  }
   // Adds to the layer's record; the block's threads, after a barrier behind `counts` [batch tile].
-  __device__ void add(int union_rows, const int* counts, int tile, bool crossed) const {
+  __device__ void add(int union_rows, const int* counts, int tile) const {
     if (threadIdx.x == 0 && union_rows != 0) atomicAdd(record(), union_rows);
-    if (threadIdx.x == 0 && blockIdx.x == 0 && crossed) record()[1] = 1;
     if (threadIdx.x < tile && counts[threadIdx.x] != 0) atomicAdd(record() + 2 + threadIdx.x, counts[threadIdx.x]);
   }
   __device__ float scale(int row) const { return row_scale == nullptr ? 1.0f : row_scale[row]; }

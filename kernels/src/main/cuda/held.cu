@@ -16,6 +16,7 @@
 
 #include "called_rows.cuh"
 #include "calls.cuh"
+#include "known_union.cuh"
 #include "row_stream.cuh"
 
 extern __shared__ __align__(128) char shared[];
@@ -98,6 +99,7 @@ struct HeldUnion {
   Second kind;
   Calls calls;
   uint16_t* union_bits;
+  KnownUnion known_union;
   f16* coefficients;
 
   __device__ int row_of(int local) const { return tile_of(local / 16) * 16 + local % 16; }
@@ -141,6 +143,10 @@ struct HeldUnion {
     const float threshold = calls.threshold();
     const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;
     int union_rows = 0;
+    if (threadIdx.x == 0) {
+      calls.record_dense();
+      known_union.say();
+    }
     for (int half = 0; half < 2 * tiles; half++) {
       stream.multiply(x, first.columns);
       if (r < 8) {
@@ -159,7 +165,7 @@ struct HeldUnion {
       union_rows += __popc(mask);
     }
     barrier_among(Stream::kMultiplying);
-    calls.add(union_rows, counts, kBatch, true);
+    calls.add(union_rows, counts, kBatch);
   }
 
   __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x, float* scores,
@@ -186,6 +192,7 @@ struct HeldUnion {
       }
       count += __popc(mask);
     }
+    if (threadIdx.x == 0) known_union.say();
     barrier_among(Stream::kMultiplying);
     KnownRows known(called, 16, called.tiles);
     while (known.next()) {
@@ -199,7 +206,7 @@ struct HeldUnion {
         coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(s);
       }
     }
-    calls.add(count, counts, kBatch, false);
+    calls.add(count, counts, kBatch);
   }
 
   // Whole block. Every block has a tile.
@@ -281,10 +288,10 @@ HELD_KERNELS(held_gate_up,
 HELD_KERNELS(held_union,
              (const char* first, const uint16_t* first_scales, const char* second, const uint16_t* second_scales,
               const f16* x, int columns, int rows, int batch, CALLS_PARAMETERS, int activation, int own, int kind,
-              uint16_t* union_bits, f16* coefficients),
+              uint16_t* union_bits, int* known_union, f16* coefficients),
              depend_release();
              const HeldUnion<kPrecision, kBatch> held{{first, first_scales, columns},
                                                       {second, second_scales, columns},
                                                       rows, batch, activation, own, static_cast<Second>(kind),
-                                                      CALLS, union_bits, coefficients};
+                                                      CALLS, union_bits, {known_union}, coefficients};
              held.run(x);)

@@ -17,6 +17,7 @@
 
 #include "called_rows.cuh"
 #include "calls.cuh"
+#include "known_union.cuh"
 #include "row_stream.cuh"
 
 extern __shared__ __align__(128) char shared[];
@@ -40,6 +41,7 @@ struct HeldPredicted {
   int rows, batch, activation, own, folded;
   Calls calls;
   uint8_t* union_bits;
+  KnownUnion known_union;
   f16* coefficients;
 
   __device__ int row_of(int local) const { return tile_of(local / 16) * 16 + local % 16; }
@@ -159,7 +161,11 @@ struct HeldPredicted {
       for (int c = 0; c < 2; c++)
         if (g == 0 && calls_of[j][c] != 0) atomicAdd(counts + 8 * j + 2 * t + c, calls_of[j][c]);
     barrier_among(Stream::kMultiplying);
-    calls.add(*union_rows, counts, kBatch, crossed);
+    calls.add(*union_rows, counts, kBatch);
+    if (threadIdx.x == 0) {
+      if (crossed) calls.record_dense();
+      known_union.say();
+    }
   }
 
   // The multiplying warps: coefficients of the called neurons.
@@ -230,13 +236,13 @@ struct HeldPredicted {
   extern "C" __global__ void __launch_bounds__(384, 1) held_predicted_##FACTOR##_##FORMAT##_n##BATCH(             \
       const char* factor, const uint16_t* factor_scales, const f16* z, int rank, const char* gate_up,             \
       const uint16_t* gate_up_scales, const f16* x, int columns, int rows, int batch, CALLS_PARAMETERS,           \
-      int activation, int own, int folded, uint8_t* union_bits, f16* coefficients) {                              \
+      int activation, int own, int folded, uint8_t* union_bits, int* known_union, f16* coefficients) {            \
     PREDICTED_BODY(                                                                                               \
         depend_release();                                                                                         \
         const HeldPredicted<FACTOR_PRECISION, PRECISION, BATCH> held{{factor, factor_scales, rank},               \
                                                                      {gate_up, gate_up_scales, columns},          \
                                                                      rows, batch, activation, own, folded, CALLS, \
-                                                                     union_bits, coefficients};                   \
+                                                                     union_bits, {known_union}, coefficients};    \
         held.run(z, x);)                                                                                          \
   }
 #define PREDICTED_BY(FACTOR, FACTOR_PRECISION)                            \

@@ -23,7 +23,8 @@ struct StepState {
   int remaining[kMaxBatch];        // tokens the sequence may still be given, this step's included
 };
 
-// Whether a layer's step is past its crossover: then every row has been computed.
+// Whether a layer's step is past its crossover: then every row has been computed. Past L1: a kernel that
+// still runs may have said so (known_union.cuh).
 __device__ inline bool ran_dense(const StepState* state, const int* records, int layer, int layers) {
-  return records[(static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1] != 0;
+  return __ldcg(records + (static_cast<size_t>(state->step) * layers + layer) * kRecordStride + 1) != 0;
 }

@@ -13,7 +13,8 @@
 // with their s and their scales. One warp asks for weights and scales, another for s, and eight warps
 // multiply, each 32 columns (as A, transposed) with the batch. They meet at each stage's two barriers
 // alone, full and empty, so that memory never rests. Of a dense step the weights are known beforehand:
-// the ring fills while the kernel before is still at s. The warps ask by cp.async, a lane for 16 bytes:
+// the ring fills while the kernel before is still at s; of a sparse one as soon as the union is known
+// (known_union.cuh). The warps ask by cp.async, a lane for 16 bytes:
 // a bulk copy is asked for by one lane at a time, and rows this short do not leave the time for it.
 //
 // Rows in shared memory lie 16 bytes further apart than they are long. Eight rows at once then meet no
@@ -23,6 +24,7 @@
 
 #include "bulk_copy.cuh"
 #include "calls.cuh"
+#include "known_union.cuh"
 #include "row_list.cuh"
 #include "weights.cuh"
 
@@ -269,7 +271,7 @@ struct SumStream {
 template <Precision kPrecision, int kBatch>
 __device__ void sum_stream_of(const void* elements, const uint16_t* scales, const f16* s, int rows, int columns,
                               int batch, const StepState* state, const int* records, int layer, int layers,
-                              const uint32_t* union_bits, float* y) {
+                              const uint32_t* union_bits, const KnownUnion& known_union, int sayers, float* y) {
   using Stream = SumStream<kPrecision, kBatch>;
   __shared__ uint64_t barriers[2 * Stream::kStages];
   depend_release();
@@ -292,7 +294,7 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
     }
     barrier_init_done();
   }
-  if (union_bits != nullptr) depend_wait();
+  if (union_bits != nullptr) known_union.await(sayers);
   int* list = reinterpret_cast<int*>(shared + Stream::kStages * Stream::kStageBytes);
   stream.list = list;
   stream.ranks = list_rows(
@@ -326,9 +328,10 @@ __device__ void sum_stream_of(const void* elements, const uint16_t* scales, cons
 #define SUM_STREAM(FORMAT, PRECISION, BATCH)                                                                    \
   extern "C" __global__ void __launch_bounds__(320, 2) sum_stream_##FORMAT##_n##BATCH(        \
       const void* elements, const uint16_t* scales, const f16* s, int rows, int columns, int batch,            \
-      const StepState* state, const int* records, int layer, int layers, const uint32_t* union_bits, float* y) { \
+      const StepState* state, const int* records, int layer, int layers, const uint32_t* union_bits,           \
+      int* known_union, int sayers, float* y) {                                                                 \
     SUM_STREAM_BODY(sum_stream_of<PRECISION, BATCH>(elements, scales, s, rows, columns, batch, state, records,  \
-                                                    layer, layers, union_bits, y);)                             \
+                                                    layer, layers, union_bits, {known_union}, sayers, y);)      \
   }
 #define SUM_STREAMS(FORMAT, PRECISION) \
   SUM_STREAM(FORMAT, PRECISION, 8)     \

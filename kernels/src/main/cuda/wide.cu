@@ -22,6 +22,7 @@
 
 #include "called_rows.cuh"
 #include "calls.cuh"
+#include "known_union.cuh"
 #include "row_ranks.cuh"
 #include "wide_stream.cuh"
 
@@ -147,24 +148,38 @@ struct Coefficients {
   const float* scores;
   f16* coefficients;
 
-  // neuron(i) is the row of the tile's i-th neuron, negative for none.
+  // A piece's neurons, one or two a lane, and their scores.
+  struct Called {
+    int rows[2];
+    float4 scores[2];
+  };
+
+  // neuron(i) is the row of the tile's i-th neuron, negative for none. To be asked before the piece's sums
+  // are there: scores come from L2.
   template <class Piece, class Neuron>
-  __device__ void store(const Piece& piece, const Neuron& neuron) const {
-    if (kind == Second::kBoth) {
-      store(neuron(piece.warp * 8 + piece.row), piece.b, piece.low, piece.high);
-    } else {
-      store(neuron(piece.warp * 16 + piece.row), piece.b, piece.low, piece.low);
-      store(neuron(piece.warp * 16 + piece.row + 8), piece.b, piece.high, piece.high);
+  __device__ Called called(const Piece& piece, const Neuron& neuron) const {
+    Called called;
+    called.rows[0] = neuron(kind == Second::kBoth ? piece.warp * 8 + piece.row : piece.warp * 16 + piece.row);
+    called.rows[1] = kind == Second::kBoth ? -1 : neuron(piece.warp * 16 + piece.row + 8);
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      const bool used = called.rows[i] >= 0 && (kind != Second::kBoth || own);
+      const float4* from = reinterpret_cast<const float4*>(scores + static_cast<size_t>(called.rows[i]) * kBatch + piece.b);
+      called.scores[i] = used ? __ldcg(from) : make_float4(0, 0, 0, 0);
     }
+    return called;
+  }
+
+  template <class Piece>
+  __device__ void store(const Piece& piece, const Called& called) const {
+    store(called.rows[0], piece.b, piece.low, piece.high, called.scores[0]);
+    store(called.rows[1], piece.b, piece.high, piece.high, called.scores[1]);
   }
 
  private:
-  __device__ void store(int row, int b, const float4& product, const float4& other) const {
+  __device__ void store(int row, int b, const float4& product, const float4& other, const float4& score) const {
     if (row < 0) return;
-    float4 score = make_float4(0, 0, 0, 0);
-    if (kind != Second::kBoth || own)
-      score = __ldcg(reinterpret_cast<const float4*>(scores + static_cast<size_t>(row) * kBatch + b));
-    const float scale = calls.scale(row);
+    const float scale = own ? calls.scale(row) : 1;
     float s[4];
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -192,6 +207,7 @@ struct WideUnion {
   Calls calls;
   float* scores;
   uint16_t* union_bits;
+  KnownUnion known_union;
   f16* coefficients;
 
   // Behind the stream's shared memory, for each tile of the cluster's own rows: a barrier that its masks
@@ -373,13 +389,21 @@ struct WideUnion {
       });
     if (!alone) {
       KnownRows known = units(called);
-      for (int unit = called.tiles; known.next(); unit++)
-        stream.finish(unit, [&](int, const Piece& piece) {
-          second_sums.store(piece, [&](int i) {
-            const int local = known.row(i);
-            return local < 0 ? -1 : groups.first * 16 + local;
-          });
+      for (int unit = called.tiles; known.next(); unit++) {
+        const auto neuron = [&](int at) {
+          const int local = known.row(at);
+          return local < 0 ? -1 : groups.first * 16 + local;
+        };
+        // a warp has one piece where a cluster has four blocks of 64 sequences or two of 32
+        const auto first = second_sums.called(stream.place_of(0), neuron);
+        stream.finish(unit, [&](int i, const Piece& piece) {
+          if (i == 0) {
+            second_sums.store(piece, first);
+          } else {
+            second_sums.store(piece, second_sums.called(piece, neuron));
+          }
         });
+      }
     }
     count(stream, counts);
   }
@@ -428,6 +452,12 @@ struct WideUnion {
     depend_wait();
     const int lane = threadIdx.x % kWarp;
     int count = 0, union_rows = 0;
+    // of each cluster one thread
+    const bool says = stream.rank == 0 && lane == 0 && !alone;
+    if (says && crossed) {
+      calls.record_dense();
+      known_union.say();
+    }
     for (int tile = 0; tile < called.tiles; tile++) {
       barrier_wait_cluster(called.told + tile, 0);
       const uint32_t mask = lane < kPieces ? called.masks[tile * kPieces + lane] : 0;
@@ -446,8 +476,9 @@ struct WideUnion {
         union_bits[group] = static_cast<uint16_t>((lane < 2 ? halves[0] : halves[1]) >> (lane % 2 * 16));
       called.publish(tile, count);
     }
-    if (stream.rank == 0 && lane == 0 && !alone && union_rows != 0) atomicAdd(calls.record(), union_rows);
-    if (blockIdx.x == 0 && lane == 0 && crossed) calls.record()[1] = 1;
+    __syncwarp();
+    if (says && !crossed) known_union.say();
+    if (says && union_rows != 0) atomicAdd(calls.record(), union_rows);
     stream.join();
   }
 };
@@ -456,7 +487,7 @@ struct WideUnion {
 template <Precision kPrecision, int kBatch>
 __device__ void wide_gathered_of(const StreamedMatrix& matrix, const f16* x, int rows, int batch, int stages,
                                  const Calls& calls, int activation, int own, Second kind, const float* scores,
-                                 const uint32_t* union_bits, f16* coefficients) {
+                                 const uint32_t* union_bits, const KnownUnion& known_union, f16* coefficients) {
   using Stream = WideStream<kBatch, kPrecision>;
   depend_release();
   Stream stream(shared, x_bytes<Stream, kPrecision>(matrix.columns), stages, NoBarriers());
@@ -467,6 +498,7 @@ __device__ void wide_gathered_of(const StreamedMatrix& matrix, const f16* x, int
   if (blockIdx.x == 0 && threadIdx.x == 0) {
     calls.record()[0] = ranks.union_rows();
     calls.record()[1] = ranks.every_row();
+    known_union.say();
   }
   const Groups own_ranks(ranks.count(), blockIdx.x / stream.blocks, gridDim.x / stream.blocks);
   const int count = own_ranks.end - own_ranks.first;
@@ -481,7 +513,7 @@ __device__ void wide_gathered_of(const StreamedMatrix& matrix, const f16* x, int
       matrix, shared, x, batch, divide_up(count, each),
       [&](int tile, int r) { return tiles.row(neuron(tile * each + tiles.neuron(r)), r); },
       [&](int tile, int, const typename Stream::Piece& piece) {
-        second_sums.store(piece, [&](int i) { return neuron(tile * each + i); });
+        second_sums.store(piece, second_sums.called(piece, [&](int i) { return neuron(tile * each + i); }));
       });
 }
 
@@ -530,9 +562,10 @@ WIDE_KERNELS(wide_gate_up, (MATRIX_PARAMETERS, const StepState* state, int activ
 
 WIDE_KERNELS(wide_gathered,
              (MATRIX_PARAMETERS, CALLS_PARAMETERS, int activation, int own, int kind, const float* scores,
-              const uint32_t* union_bits, f16* coefficients),
+              const uint32_t* union_bits, int* known_union, f16* coefficients),
              wide_gathered_of<kPrecision, kBatch>(MATRIX, x, rows, batch, stages, CALLS, activation, own,
-                                                  static_cast<Second>(kind), scores, union_bits, coefficients);)
+                                                  static_cast<Second>(kind), scores, union_bits, {known_union},
+                                                  coefficients);)
 
 // FORMAT is the second matrix's.
 #define WIDE_UNION(NAME, FORMAT, FIRST, SECOND)                                                                      \
@@ -540,13 +573,15 @@ WIDE_KERNELS(wide_gathered,
                   (const char* first, const uint16_t* first_scales, const f16* first_x, int first_columns,          \
                    const char* second, const uint16_t* second_scales, const f16* second_x, int second_columns,      \
                    int rows, int batch, int stages, CALLS_PARAMETERS, int activation, int activated, int own,        \
-                   int kind, int alone, float* scores, uint16_t* union_bits, f16* coefficients),                    \
+                   int kind, int alone, float* scores, uint16_t* union_bits, int* known_union,                      \
+                   f16* coefficients),                                                                               \
                   depend_release();                                                                                  \
                   const WideUnion<FIRST, SECOND, kBatch> wide{{first, first_scales, first_columns},                  \
                                                               {second, second_scales, second_columns},               \
                                                               rows, batch, stages, activation, own,                  \
                                                               static_cast<Second>(kind), alone != 0, activated != 0, \
-                                                              CALLS, scores, union_bits, coefficients};              \
+                                                              CALLS, scores, union_bits, {known_union},              \
+                                                              coefficients};                                         \
                   wide.run(first_x, second_x);)
 
 WIDE_UNION(wide_union, f16, Precision::kF16, Precision::kF16)

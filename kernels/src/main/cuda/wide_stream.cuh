@@ -438,6 +438,13 @@ struct WideStream {
     float4 low, high;
   };
 
+  // The i-th piece of this warp, without its sums.
+  __device__ Piece place_of(int i) const {
+    const int lane = threadIdx.x % kWarp;
+    const int all = rank * own_pieces + (threadIdx.x - kMultiplying) / kWarp + 4 * i;
+    return {all / kPieceColumns, lane / 4, all % kPieceColumns * 16 + lane % 4 * 4, {}, {}};
+  }
+
   // The sums of tile `unit`: done(i, piece) for each piece of this warp, the i-th of at most
   // kPieceColumns; i is known at compile time once unrolled.
   template <class Done>
@@ -451,16 +458,13 @@ struct WideStream {
       const int at = warp + 4 * i;
       if (at >= own_pieces) continue;
       Piece& piece = pieces[i];
+      piece = place_of(i);
       piece.low = piece.high = make_float4(0, 0, 0, 0);
       for (int c = 0; c < blocks; c++) {
         const char* from = sums_at + ((group * blocks + c) * own_pieces + at) * kPieceBytes + lane * 16;
         add(piece.low, *reinterpret_cast<const float4*>(from));
         add(piece.high, *reinterpret_cast<const float4*>(from + kPieceBytes / 2));
       }
-      const int all = rank * own_pieces + at;
-      piece.warp = all / kPieceColumns;
-      piece.row = lane / 4;
-      piece.b = all % kPieceColumns * 16 + lane % 4 * 4;
     }
     __syncwarp();
     if (blocks == 1) {

@@ -13,7 +13,8 @@
 //   10, 11   ask for s
 //
 // They meet at a stage's two barriers alone, full and empty, so that memory never rests. Of a dense step
-// the weights are known beforehand: the ring fills while the kernel before is still at s.
+// the weights are known beforehand: the ring fills while the kernel before is still at s. Of a sparse one it
+// fills as soon as the union is known (known_union.cuh).
 //
 // A stage of the ring: s of its rows, swizzled as wgmma reads it (a multiple of 1024 bytes); the rows' 256
 // columns, 16 bytes further apart than they are long, so that eight rows at once meet no bank twice; their
@@ -27,6 +28,7 @@
 
 #include "bulk_copy.cuh"
 #include "calls.cuh"
+#include "known_union.cuh"
 #include "row_list.cuh"
 #include "warpgroup.cuh"
 #include "weights.cuh"
@@ -271,7 +273,8 @@ struct WideSum {
 template <Precision kPrecision, int kBatch>
 __device__ void wide_sum_of(const void* elements, const uint16_t* scales, const f16* s, int rows, int columns,
                             int batch, const StepState* state, const int* records, int layer, int layers,
-                            const uint32_t* union_bits, int stages, float* y) {
+                            const uint32_t* union_bits, const KnownUnion& known_union, int sayers, int stages,
+                            float* y) {
   using Sum = WideSum<kPrecision, kBatch>;
   depend_release();
   const int warp = threadIdx.x / kWarp;
@@ -298,7 +301,7 @@ __device__ void wide_sum_of(const void* elements, const uint16_t* scales, const 
     }
     barrier_init_done();
   }
-  if (union_bits != nullptr) depend_wait();
+  if (union_bits != nullptr) known_union.await(sayers);
   sum.ranks = list_rows(
       union_bits, [&] { return ran_dense(state, records, layer, layers); }, first, end, Sum::kRows, list);
   const int asking = warp - Sum::kWarps;
@@ -333,10 +336,10 @@ __device__ void wide_sum_of(const void* elements, const uint16_t* scales, const 
 #define WIDE_SUM(FORMAT, PRECISION, BATCH)                                                                      \
   extern "C" __global__ void __launch_bounds__(384, 1) wide_sum_##FORMAT##_n##BATCH(                            \
       const void* elements, const uint16_t* scales, const f16* s, int rows, int columns, int batch,             \
-      const StepState* state, const int* records, int layer, int layers, const uint32_t* union_bits, int stages, \
-      float* y) {                                                                                               \
+      const StepState* state, const int* records, int layer, int layers, const uint32_t* union_bits,            \
+      int* known_union, int sayers, int stages, float* y) {                                                     \
     WIDE_SUM_BODY(wide_sum_of<PRECISION, BATCH>(elements, scales, s, rows, columns, batch, state, records, layer, \
-                                                layers, union_bits, stages, y);)                                \
+                                                layers, union_bits, {known_union}, sayers, stages, y);)         \
   }
 #define WIDE_SUMS(FORMAT, PRECISION) \
   WIDE_SUM(FORMAT, PRECISION, 32)    \

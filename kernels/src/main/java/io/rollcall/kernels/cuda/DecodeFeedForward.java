@@ -8,7 +8,7 @@ import java.util.Locale;
  * The gated MLP of a decode step, dense or over the rows that the batch calls, without the host:
  * scores, thresholds, union, gathered products and the sum of the union's rows follow each other on
  * the stream, and kernels read counts where the ones before them left them (held.cu, held_predicted.cu,
- * wide.cu, feed_forward.cu, sum_stream.cu, wide_sum.cu, sum_rows.cu, select.cu). Belongs to one stream.
+ * wide.cu, feed_forward.cu, select.cu, and those of {@link UnionSum}). Belongs to one stream.
  */
 public final class DecodeFeedForward implements AutoCloseable {
   private static final int NO_ACTIVATION = -1;
@@ -112,6 +112,7 @@ public final class DecodeFeedForward implements AutoCloseable {
   private final DeviceBuffer predicted;
   private final DeviceBuffer totals;
   private final DeviceBuffer energies;
+  private final UnionSum sum;
 
   /** @param products whose scratch is shared; made for at least 2f rows */
   public DecodeFeedForward(
@@ -139,16 +140,12 @@ public final class DecodeFeedForward implements AutoCloseable {
     predicted = context.allocate("predictor's hidden", 2 * tile * intermediate);
     totals = context.allocate("scores' energy", 4 * tile * TOTALS_BLOCKS);
     energies = context.allocate("rows' energy", 4L * intermediate);
+    sum = new UnionSum(context, hidden, intermediate);
   }
 
   /** Summands of the output. */
   public int splits(int batch) {
-    int columns = DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS);
-    int blocks = DecodeShapes.tile(batch) <= 16 ? 2 * multiprocessors : multiprocessors;
-    // a block lists its rows in shared memory
-    int least = DecodeShapes.ceil(intermediate, DecodeShapes.MOST_LISTED);
-    int most = Math.min(DecodeShapes.MOST_SPLITS, intermediate / 32);
-    return Math.max(least, Math.min(most, blocks / columns));
+    return sum.splits(batch);
   }
 
   /** The scores of the last step, f32 [f x batch tile]: for calibration. */
@@ -166,22 +163,20 @@ public final class DecodeFeedForward implements AutoCloseable {
     Rule rule = call.rule();
     if (rule.scores() == Scores.NONE) {
       gateUp(stream, call, null);
-      sumRows(stream, call, null);
+      sum.step(stream, call, coefficients, null, 0);
       return;
     }
-    if (calledAtOnce(stream, call)) {
-      sumRows(stream, call, union);
-      return;
+    int sayers = calledAtOnce(stream, call);
+    if (sayers == 0) {
+      score(stream, call);
+      sayers = coefficients(stream, call);
     }
-    score(stream, call);
-    coefficients(stream, call);
-    sumRows(stream, call, union);
+    sum.step(stream, call, coefficients, union, sayers);
   }
 
   /** The step's scores and union alone: what calibration observes. */
   public void score(CudaStream stream, Call call) {
-    boolean wide = streamed(call) && wideUnion(stream, call, pair(call), true);
-    if (!wide) {
+    if (!streamed(call) || wideUnion(stream, call, pair(call), true) == 0) {
       scoreRows(stream, call);
     }
     if (call.rule().mostRows() < intermediate) {
@@ -238,10 +233,11 @@ public final class DecodeFeedForward implements AutoCloseable {
         energies, intermediate, call.rule().mostRows(), union);
   }
 
-  private void coefficients(CudaStream stream, Call call) {
+  /** @return how many say when they know the union, which they do from their beginning */
+  private int coefficients(CudaStream stream, Call call) {
     int f = intermediate;
     DeviceMatrix gateUp = call.layer().gateUp();
-    switch (call.rule().scores()) {
+    return switch (call.rule().scores()) {
       case GATE -> gathered(stream, call, gateUp.rowRange(f, f), NO_ACTIVATION);
       case UP -> gathered(stream, call, gateUp.rowRange(0, f), activation);
       case PREDICTOR -> gateUp(stream, call, union);
@@ -252,24 +248,29 @@ public final class DecodeFeedForward implements AutoCloseable {
             scores, f, DecodeShapes.tile(call.batch()), call.batch(),
             calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6],
             call.rule().own() ? 1 : 0, union, coefficients);
+        yield 0;
       }
-    }
+    };
   }
 
-  private void gathered(CudaStream stream, Call call, DeviceMatrix weights, int activated) {
+  private int gathered(CudaStream stream, Call call, DeviceMatrix weights, int activated) {
     int tile = DecodeShapes.tile(call.batch());
     if (wideGathered(stream, call, weights)) {
-      return;
+      return 1;
     }
     int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(weights.type(), tile));
     launch(
         stream, "gathered", weights, tile, Math.max(tiles, 2 * multiprocessors), 1,
         product(weights, call.x(), call.batch()), calls(call), activated, call.rule().own() ? 1 : 0,
         scores, union, coefficients);
+    return 0;
   }
 
-  /** @param bits the union, or null for all rows */
-  private void gateUp(CudaStream stream, Call call, DeviceBuffer bits) {
+  /**
+   * @param bits the union, or null for all rows
+   * @return as {@link #coefficients}
+   */
+  private int gateUp(CudaStream stream, Call call, DeviceBuffer bits) {
     int tile = DecodeShapes.tile(call.batch());
     DeviceMatrix weights = call.layer().gateUp();
     if (bits == null && products.held(weights, call.batch())) {
@@ -278,7 +279,7 @@ public final class DecodeFeedForward implements AutoCloseable {
           products.heldLaunch(weights, tile, intermediate / 8),
           weights.elements(), weights.scales(), call.x(), intermediate, weights.columns(),
           call.batch(), call.state(), activation, coefficients);
-      return;
+      return 0;
     }
     if (bits == null) {
       WideShape wide = products.wide("wide_gate_up", weights, call.batch(), intermediate / 8);
@@ -286,16 +287,17 @@ public final class DecodeFeedForward implements AutoCloseable {
         products.launchWide(
             stream, wide, "wide_gate_up", weights, call.x(), intermediate, call.batch(), call.state(),
             activation, coefficients);
-        return;
+        return 0;
       }
     } else if (wideGathered(stream, call, weights)) {
-      return;
+      return 1;
     }
     int tiles = DecodeShapes.ceil(intermediate, DecodeShapes.rows(weights.type(), tile) / 2);
     launch(
         stream, "gate_up", weights, tile, Math.max(tiles, 2 * multiprocessors), 1,
         product(weights, call.x(), call.batch()), calls(call), activation, call.rule().own() ? 1 : 0,
         scores, bits, coefficients);
+    return 0;
   }
 
   /**
@@ -322,15 +324,19 @@ public final class DecodeFeedForward implements AutoCloseable {
     };
   }
 
-  /** Calls and coefficients in one kernel, where it can: returns whether it did. */
-  private boolean calledAtOnce(CudaStream stream, Call call) {
+  /**
+   * Calls and coefficients in one kernel, where it can.
+   *
+   * @return its blocks or clusters, which say when they know the union; 0 where it cannot
+   */
+  private int calledAtOnce(CudaStream stream, Call call) {
     Rule rule = call.rule();
     if (rule.scores() == Scores.BOTH || rule.mostRows() < intermediate) {
-      return false;
+      return 0;
     }
-    boolean held =
+    int blocks =
         rule.scores() == Scores.PREDICTOR ? heldPredicted(stream, call) : heldUnion(stream, call);
-    return held || streamed(call) && wideUnion(stream, call, pair(call), false);
+    return blocks == 0 && streamed(call) ? wideUnion(stream, call, pair(call), false) : blocks;
   }
 
   /** Whether wide.cu knows such scores: one row a neuron, and of a predictor f16. */
@@ -343,7 +349,7 @@ public final class DecodeFeedForward implements AutoCloseable {
     };
   }
 
-  private boolean heldUnion(CudaStream stream, Call call) {
+  private int heldUnion(CudaStream stream, Call call) {
     int tile = DecodeShapes.tile(call.batch());
     Pair pair = pair(call);
     DeviceMatrix first = pair.first();
@@ -353,8 +359,8 @@ public final class DecodeFeedForward implements AutoCloseable {
         DecodeShapes.heldRingBytes(first.type(), tile)
             + DecodeShapes.heldBytes(first.type(), tile, hidden)
             + DecodeShapes.heldListBytes(tile, DecodeShapes.ceil(tiles, blocks));
-    if (!products.canHold(first, tile) || !fits(shared)) {
-      return false;
+    if (!products.canHold(first, tile) || !fits(context.device(), shared)) {
+      return 0;
     }
     Object[] calls = calls(call);
     stream.launch(
@@ -363,11 +369,11 @@ public final class DecodeFeedForward implements AutoCloseable {
         first.elements(), first.scales(), pair.second().elements(), pair.second().scales(), call.x(), hidden,
         intermediate, call.batch(),
         calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
-        call.rule().own() ? 1 : 0, pair.kind(), union, coefficients);
-    return true;
+        call.rule().own() ? 1 : 0, pair.kind(), union, sum.counters(call), coefficients);
+    return blocks;
   }
 
-  private boolean heldPredicted(CudaStream stream, Call call) {
+  private int heldPredicted(CudaStream stream, Call call) {
     int tile = DecodeShapes.tile(call.batch());
     DeviceMatrix factor = call.layer().predictorB();
     DeviceMatrix gateUp = call.layer().gateUp();
@@ -382,8 +388,8 @@ public final class DecodeFeedForward implements AutoCloseable {
         rank % 64 == 0
             && DecodeShapes.unitBytes(factor.type(), rank, folded)
                 <= DecodeShapes.heldStageBytes(gateUp.type());
-    if (!products.canHold(gateUp, tile) || !ofStages || !fits(shared)) {
-      return false;
+    if (!products.canHold(gateUp, tile) || !ofStages || !fits(context.device(), shared)) {
+      return 0;
     }
     predict(stream, call);
     Object[] calls = calls(call);
@@ -394,17 +400,20 @@ public final class DecodeFeedForward implements AutoCloseable {
         factor.elements(), factor.scales(), predicted, rank,
         gateUp.elements(), gateUp.scales(), call.x(), hidden, intermediate, call.batch(),
         calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
-        call.rule().own() ? 1 : 0, folded ? 1 : 0, union, coefficients);
-    return true;
+        call.rule().own() ? 1 : 0, folded ? 1 : 0, union, sum.counters(call), coefficients);
+    return blocks;
   }
 
   /** Of dynamic shared memory, beside the little that is static. */
-  private boolean fits(int shared) {
-    return shared <= context.device().sharedBytesPerBlock() - 512;
+  static boolean fits(CudaDevice device, int shared) {
+    return shared <= device.sharedBytesPerBlock() - 512;
   }
 
-  /** @param alone scores and calls alone */
-  private boolean wideUnion(CudaStream stream, Call call, Pair pair, boolean alone) {
+  /**
+   * @param alone scores and calls alone; nobody says then when the union is known
+   * @return its clusters; 0 where it cannot
+   */
+  private int wideUnion(CudaStream stream, Call call, Pair pair, boolean alone) {
     int tile = DecodeShapes.tile(call.batch());
     DeviceMatrix first = pair.first();
     DeviceMatrix second = alone ? first : pair.second();
@@ -418,7 +427,7 @@ public final class DecodeFeedForward implements AutoCloseable {
             clusters -> WideShape.listBytes(tile, groups, clusters),
             same ? new DeviceMatrix[] {first} : new DeviceMatrix[] {first, second});
     if (shape == null) {
-      return false;
+      return 0;
     }
     predict(stream, call);
     Object[] calls = calls(call);
@@ -429,8 +438,8 @@ public final class DecodeFeedForward implements AutoCloseable {
         shape.stages(),
         calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
         pair.activated() ? 1 : 0, call.rule().own() ? 1 : 0, pair.kind(), alone ? 1 : 0, scores, union,
-        coefficients);
-    return true;
+        alone ? null : sum.counters(call), coefficients);
+    return shape.clusters();
   }
 
   /** A predictor's first factor. */
@@ -455,67 +464,7 @@ public final class DecodeFeedForward implements AutoCloseable {
     products.launchWide(
         stream, shape, "wide_gathered", weights, call.x(), intermediate, call.batch(),
         calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
-        call.rule().own() ? 1 : 0, pair(call).kind(), scores, union, coefficients);
-    return true;
-  }
-
-  private void sumRows(CudaStream stream, Call call, DeviceBuffer bits) {
-    int tile = DecodeShapes.tile(call.batch());
-    DeviceMatrix down = call.layer().down();
-    int splits = splits(call.batch());
-    int rows = DecodeShapes.ceil(intermediate, splits);
-    if (wideSum(stream, call, bits, rows)) {
-      return;
-    }
-    int shared = DecodeShapes.sumStreamBytes(down.type(), tile, rows);
-    boolean streams =
-        context.device().major() >= 9
-            && tile <= DecodeShapes.MOST_HELD
-            && DecodeShapes.bulkCopied(down.type(), hidden)
-            && fits(shared);
-    if (!streams) {
-      shared = DecodeShapes.columnRingBytes(down.type(), tile, rows);
-    }
-    stream.launch(
-        context.kernel(
-            DecodeShapes.kernel(streams ? "sum_stream" : "sum_rows", down.type(), tile)),
-        Launch.of(
-                DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS), splits,
-                streams ? DecodeShapes.SUM_STREAM_THREADS : DecodeShapes.COLUMN_THREADS)
-            .withShared(shared)
-            .withOverlap(),
-        down.elements(), down.scales(), coefficients, intermediate, hidden, call.batch(), call.state(),
-        call.records(), call.index(), call.layers(), bits, call.y());
-  }
-
-  /**
-   * The sum of 32 and 64 sequences, where it can: returns whether it did.
-   *
-   * @param rows of a split
-   */
-  private boolean wideSum(CudaStream stream, Call call, DeviceBuffer bits, int rows) {
-    int tile = DecodeShapes.tile(call.batch());
-    DeviceMatrix down = call.layer().down();
-    int list = DecodeShapes.wideSumBytes(rows);
-    int stage = DecodeShapes.wideSumStageBytes(down.type(), tile);
-    int stages =
-        Math.min(
-            DecodeShapes.MOST_WIDE_SUM_STAGES,
-            (context.device().sharedBytesPerBlock() - list) / stage);
-    if (!WideShape.runs(context.device(), tile)
-        || !DecodeShapes.bulkCopied(down.type(), hidden)
-        || stages < DecodeShapes.LEAST_WIDE_SUM_STAGES) {
-      return false;
-    }
-    stream.launch(
-        context.kernel(DecodeShapes.kernel("wide_sum", down.type(), tile)),
-        Launch.of(
-                DecodeShapes.ceil(hidden, DecodeShapes.SUM_COLUMNS), splits(call.batch()),
-                DecodeShapes.WIDE_SUM_THREADS)
-            .withShared(stages * stage + list)
-            .withOverlap(),
-        down.elements(), down.scales(), coefficients, intermediate, hidden, call.batch(), call.state(),
-        call.records(), call.index(), call.layers(), bits, stages, call.y());
+        call.rule().own() ? 1 : 0, pair(call).kind(), scores, union, sum.counters(call), coefficients);
     return true;
   }
 
@@ -559,5 +508,6 @@ public final class DecodeFeedForward implements AutoCloseable {
     predicted.close();
     totals.close();
     energies.close();
+    sum.close();
   }
 }

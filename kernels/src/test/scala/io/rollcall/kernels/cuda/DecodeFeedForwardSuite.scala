@@ -282,6 +282,52 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     }
   }
 
+  test("steps that follow each other at once sum their own unions") {
+    onDevice {
+      val random = new Random(12)
+      val (d, f, rank, steps) = (256, 4096, 64, 12)
+      for (batch <- Seq(1, 16, 24, 61); (scores, mostRows) <- Seq((Scores.UP, f), (Scores.UP, f - 1), (Scores.PREDICTOR, f))) {
+        val gateUp = DeviceWeights.random(this, random, WeightType.F16, 2 * f, d, (2.0 / math.sqrt(d)).toFloat)
+        val down = DeviceWeights.random(this, random, WeightType.F16, f, d, 0.1f)
+        val a = DeviceWeights.random(this, random, WeightType.F16, rank, d, (1 / math.sqrt(d)).toFloat)
+        val b = DeviceWeights.random(this, random, WeightType.F16, f, rank, (1 / math.sqrt(rank)).toFloat)
+        val layer = new Layer(gateUp.matrix, down.matrix, null, a.matrix, b.matrix)
+        val inputs = Array.fill(3)(uploadF16(Array.fill(batch * d)(random.nextGaussian().toFloat)))
+        val products = new DecodeProducts(context, 2 * f, batch)
+        val feedForward = new DecodeFeedForward(context, products, d, f, Activation.SILU, batch)
+        val host = java.nio.ByteBuffer.allocateDirect(StepState.BYTES).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+        val state = new StepState(host, 0)
+        state.clear()
+        for (i <- 0 until batch) state.set(i, 0, 0, 0, i, 0, 1)
+        state.begin()
+        val bytes = new Array[Byte](StepState.BYTES)
+        host.get(0, bytes)
+        val onDevice = uploadBytes(bytes)
+        val rule = new Rule(scores, false, mostRows, upload(Array.fill(7)(3f)), uploadInts(Array.fill(7)(f + 1)))
+        val splits = feedForward.splits(batch)
+        def run(inputs: Seq[DeviceBuffer]): Seq[(Array[Float], Int)] = {
+          val results = inputs.map(_ => (zeros(4L * splits * batch * d), zeros(8L * StepState.RECORD_STRIDE)))
+          for ((x, (y, records)) <- inputs.zip(results)) {
+            val record = records.slice(4L * StepState.RECORD_STRIDE, 4L * StepState.RECORD_STRIDE)
+            feedForward.step(stream, new Call(layer, 0, 1, rule, x, batch, onDevice, record, y))
+          }
+          stream.synchronize()
+          results.map { case (y, records) =>
+            (floats(y, splits * batch * d), ints(records, 2 * StepState.RECORD_STRIDE)(StepState.RECORD_STRIDE))
+          }
+        }
+        val alone = inputs.map(x => run(Seq(x)).head)
+        assert(alone.map(_._2).toSet.size == inputs.length && alone.forall(one => one._2 > 0 && one._2 < f), s"unions of $batch")
+        for (((y, union), i) <- run(Seq.tabulate(steps)(i => inputs(i % inputs.length))).zipWithIndex) {
+          assert(union == alone(i % inputs.length)._2, s"step $i of $batch by $scores")
+          assert(y.sameElements(alone(i % inputs.length)._1), s"step $i of $batch by $scores")
+        }
+        feedForward.close()
+        products.close()
+      }
+    }
+  }
+
   test("a budget keeps the rows with the largest batch energy") {
     onDevice {
       val random = new Random(8)

@@ -264,7 +264,11 @@ final class Measurement {
         String.format(
             Locale.ROOT,
             "%s-%s-%d-%s%s",
-            wanted.method(), wanted.union(), batchSize, wanted.sparsity(), weights);
+            wanted.method(),
+            wanted.union().toString().replace(':', '-'), // Hadoop's paths have no colon
+            batchSize,
+            wanted.sparsity(),
+            weights);
     Path output = work.resolve(name + "-recovered.json");
     if (Files.exists(output)) {
       return ProfileFiles.read(output.toString(), model, hadoop);
