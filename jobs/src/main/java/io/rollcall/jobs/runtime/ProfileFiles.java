@@ -20,12 +20,20 @@ public final class ProfileFiles {
    *
    * @param output the JSON's file
    * @param what the tensors are, for messages
+   * @throws UserException when the output is no path
    */
   public ProfileFiles(String output, String what, Configuration configuration) {
     this.output = output;
     this.what = what;
     this.configuration = configuration;
-    tensors = new Path(new Path(output).getParent(), tensorsName()).toString();
+    try {
+      tensors = new Path(new Path(output).getParent(), tensorsName()).toString();
+    } catch (IllegalArgumentException e) {
+      throw new UserException(
+          "cannot write profile '" + output + "': " + e.getMessage()
+              + "; give a path without colons after its scheme",
+          e);
+    }
   }
 
   /**
