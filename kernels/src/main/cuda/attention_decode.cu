@@ -5,6 +5,8 @@
 //
 //   q        f16 [sequences][heads head_size], rotated
 //   keys, values, page_table: attention.cuh; the step's own key and value are in their page already
+//   or, in place of q, and then the step's own keys and values are rotated and written to their pages here:
+//   qkv      f32 [sequences][(heads + 2 kv_heads) head_size], as rope.cu has it, with cosines and sines
 //   state    position, slot and active of each sequence
 //   out      f16 [sequences][heads head_size]; zeros for inactive sequences
 //   counters int [sequences kv_heads], zero; zero again afterwards
@@ -25,9 +27,9 @@
 // transposed, S^T[16 positions x 8 queries] = K q^T, so a group of up to 8 fills the n of m16n8k16 and
 // keys and values are both the 16-row operand: head_size / 8 products for 16 positions.
 //
-// The kernels in front write nothing but q and position p: a step's kernels begin only when the step before
-// has ended. So the state, the page table and positions before p are read while they still run, and but
-// for the tiles that hold p the first ones are in flight when q comes.
+// The kernels in front write nothing but q (or qkv) and position p: a step's kernels begin only when the step
+// before has ended. So the state, the page table and positions before p are read while they still run, and,
+// but for the tiles that hold a position p that others write, the first ones are in flight when q comes.
 //
 // In flight are 2 tiles of 8 KiB a warp, 128 KiB a multiprocessor at head size 128. AttentionBenchmark on
 // an H100, 32 heads, 8 of keys and values, head size 128, to the time of the bytes: 1.01 at 64 sequences
@@ -74,9 +76,33 @@ struct Shares {
   }
 };
 
-template <int kHeadSize, int kStages>
-__device__ __forceinline__ void attention_decode(const f16* __restrict__ q, const f16* __restrict__ keys,
-                                                 const f16* __restrict__ values, const int* __restrict__ page_table,
+// The step's queries, rotated.
+struct Rotated {
+  static constexpr bool kRotates = false;
+  const f16* q;
+};
+
+// What the projection made of x, and the rotation.
+struct Unrotated {
+  static constexpr bool kRotates = true;
+  const float* qkv;
+  const float* cosines;  // [context][head_size / 2]
+  const float* sines;
+};
+
+__device__ __forceinline__ float2 load2(const float* from) { return *reinterpret_cast<const float2*>(from); }
+__device__ __forceinline__ float4 load4(const float* from) { return *reinterpret_cast<const float4*>(from); }
+
+// Elements i and i + half of a head's query or key.
+__device__ __forceinline__ void rotate(float& low, float& high, float cosine, float sine) {
+  const float rotated = low * cosine - high * sine;
+  high = high * cosine + low * sine;
+  low = rotated;
+}
+
+template <int kHeadSize, int kStages, class Input>
+__device__ __forceinline__ void attention_decode(const Input& input, f16* keys,
+                                                 f16* values, const int* __restrict__ page_table,
                                                  const StepState* __restrict__ state, f16* __restrict__ out,
                                                  int* __restrict__ counters, float* __restrict__ partials,
                                                  int sequences, int heads, int kv_heads, int max_pages,
@@ -167,7 +193,9 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
     if (requested < end) {
       const int first = ahead.page * kPagePositions + warp * kTile;
       const int rows = ahead.length - first;  // of this warp's 16, those that are positions of the sequence
-      if (0 < rows && rows <= kTile) depend_wait();  // the last is the step's own
+      const bool own = 0 < rows && rows <= kTile;  // the last of them is the step's own
+      if (own && !Input::kRotates) depend_wait();
+      const int there = own && Input::kRotates ? rows - 1 : rows;
       const size_t offset =
           ((static_cast<size_t>(ahead_page) * kv_heads + ahead.head) * kPagePositions + warp * kTile) * kHeadSize;
       if (++requested < end) {
@@ -183,12 +211,12 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
         for (int i = 0; i < kTileElements / 8 / kWarp; i++) {
           const int row = (i * kWarp + lane) / kRowChunks;
           const int place = swizzled<kHeadSize>(row, lane % kRowChunks);
-          const bool valid = all || row < rows;
+          const bool valid = all || row < there;
           copy_async16_or_zero(to + place, from_keys + i * kWarp * 8, valid);
           copy_async16_or_zero(to + kTileElements + place, from_values + i * kWarp * 8, valid);
         }
       };
-      if (rows >= kTile) {
+      if (there >= kTile) {
         copy(Constant<true>());
       } else if (rows > 0) {
         copy(Constant<false>());
@@ -218,19 +246,76 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
   int segment_page = at.page;
   bool fresh = true;
 
+  // The step's own key and value, to row `own` of this warp's tile and to their page.
+  const auto write_own = [&](const auto& unrotated, const Cursor& of, int own) {
+    constexpr int kHalf = kHeadSize / 2, kLanes = kHeadSize / 8;
+    const bool is_key = lane < kLanes;
+    const int part = is_key ? lane : lane - kWarp / 2;
+    if (part < 0 || part >= kLanes) return;
+    const int page = page_of(of);
+    const size_t row = ((static_cast<size_t>(page) * kv_heads + of.head) * kPagePositions + warp * kTile + own) * kHeadSize;
+    const float* from = unrotated.qkv + (static_cast<size_t>(of.sequence) * (heads + 2 * kv_heads) + heads + of.head +
+                                         (is_key ? 0 : kv_heads)) * kHeadSize;
+    f16* const key_tile = tile(stage);
+    if (is_key) {
+      const int d = part * 4;
+      const size_t angle = static_cast<size_t>(of.length - 1) * kHalf + d;
+      float4 low = load4(from + d), high = load4(from + d + kHalf);
+      const float4 cosine = load4(unrotated.cosines + angle), sine = load4(unrotated.sines + angle);
+      rotate(low.x, high.x, cosine.x, sine.x);
+      rotate(low.y, high.y, cosine.y, sine.y);
+      rotate(low.z, high.z, cosine.z, sine.z);
+      rotate(low.w, high.w, cosine.w, sine.w);
+      const uint2 first_half = make_uint2(pack_f16(low.x, low.y), pack_f16(low.z, low.w));
+      const uint2 second_half = make_uint2(pack_f16(high.x, high.y), pack_f16(high.z, high.w));
+      *reinterpret_cast<uint2*>(key_tile + swizzled<kHeadSize>(own, d / 8) + d % 8) = first_half;
+      *reinterpret_cast<uint2*>(key_tile + swizzled<kHeadSize>(own, (d + kHalf) / 8) + d % 8) = second_half;
+      if (page < 0) return;  // not reserved: better lost than written into a neighbour
+      *reinterpret_cast<uint2*>(keys + row + d) = first_half;
+      *reinterpret_cast<uint2*>(keys + row + d + kHalf) = second_half;
+    } else {
+      const int d = part * 8;
+      const float4 a = load4(from + d), b = load4(from + d + 4);
+      const uint4 eight = make_uint4(pack_f16(a.x, a.y), pack_f16(a.z, a.w), pack_f16(b.x, b.y), pack_f16(b.z, b.w));
+      *reinterpret_cast<uint4*>(key_tile + kTileElements + swizzled<kHeadSize>(own, d / 8)) = eight;
+      if (page >= 0) *reinterpret_cast<uint4*>(values + row + d) = eight;
+    }
+  };
+
   for (int unit = begin; unit < end; unit++) {
     if (fresh) {
       fresh = false;
       segment_page = at.page;
-      const f16* row = q + (static_cast<size_t>(at.sequence) * heads + at.head * group + column) * kHeadSize;
+      const int head = at.head * group + min(column, group - 1);
+      if constexpr (Input::kRotates) {
+        constexpr int kHalf = kHeadSize / 2;
+        const float* row = input.qkv + (static_cast<size_t>(at.sequence) * (heads + 2 * kv_heads) + head) * kHeadSize;
+        const size_t angles = static_cast<size_t>(at.length - 1) * kHalf;
 #pragma unroll
-      for (int i = 0; i < kSteps; i++) {
-        const uint32_t* words = reinterpret_cast<const uint32_t*>(row + i * 16 + pair_column);
-        query[i][0] = column < group ? words[0] : 0;
-        query[i][1] = column < group ? words[4] : 0;
+        for (int i = 0; i < kSteps / 2; i++)
+#pragma unroll
+          for (int w = 0; w < 2; w++) {
+            const int d = i * 16 + w * 8 + pair_column;
+            float2 low = load2(row + d), high = load2(row + d + kHalf);
+            const float2 cosine = load2(input.cosines + angles + d), sine = load2(input.sines + angles + d);
+            rotate(low.x, high.x, cosine.x, sine.x);
+            rotate(low.y, high.y, cosine.y, sine.y);
+            query[i][w] = column < group ? pack_f16(low.x, low.y) : 0;
+            query[i + kSteps / 2][w] = column < group ? pack_f16(high.x, high.y) : 0;
+          }
+      } else {
+        const f16* row = input.q + (static_cast<size_t>(at.sequence) * heads + head) * kHeadSize;
+#pragma unroll
+        for (int i = 0; i < kSteps; i++) {
+          const uint32_t* words = reinterpret_cast<const uint32_t*>(row + i * 16 + pair_column);
+          query[i][0] = column < group ? words[0] : 0;
+          query[i][1] = column < group ? words[4] : 0;
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < kSteps; i++)
 #pragma unroll
         for (int j = 0; j < 4; j++) o[i][j] = 0;
-      }
       maximum[0] = maximum[1] = -INFINITY;
       sum[0] = sum[1] = 0;
     }
@@ -240,6 +325,13 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
     request_next();
 
     const int first = at.page * kPagePositions + warp * kTile;
+    if constexpr (Input::kRotates) {
+      const int own = at.length - 1 - first;
+      if (0 <= own && own < kTile) {
+        write_own(input, at, own);
+        __syncwarp();
+      }
+    }
     if (first < at.length) {
       const f16* key_tile = tile(stage);
       const f16* value_tile = key_tile + kTileElements;
@@ -412,10 +504,17 @@ __device__ __forceinline__ void attention_decode(const f16* __restrict__ q, cons
 
 #define ATTENTION_DECODE(HEAD_SIZE, STAGES)                                                                            \
   extern "C" __global__ void __launch_bounds__(kThreads, 2) attention_decode_##HEAD_SIZE(                              \
-      const f16* q, const f16* keys, const f16* values, const int* page_table, const StepState* state, f16* out,   \
+      const f16* q, f16* keys, f16* values, const int* page_table, const StepState* state, f16* out,                   \
       int* counters, float* partials, int sequences, int heads, int kv_heads, int max_pages, float scale) {            \
-    attention_decode<HEAD_SIZE, STAGES>(q, keys, values, page_table, state, out, counters, partials, sequences, heads, \
-                                        kv_heads, max_pages, scale);                                                   \
+    attention_decode<HEAD_SIZE, STAGES>(Rotated{q}, keys, values, page_table, state, out, counters, partials,           \
+                                        sequences, heads, kv_heads, max_pages, scale);                                 \
+  }                                                                                                                    \
+  extern "C" __global__ void __launch_bounds__(kThreads, 2) attention_decode_rotating_##HEAD_SIZE(                     \
+      const float* qkv, const float* cosines, const float* sines, f16* keys, f16* values, const int* page_table,       \
+      const StepState* state, f16* out, int* counters, float* partials, int sequences, int heads, int kv_heads,        \
+      int max_pages, float scale) {                                                                                    \
+    attention_decode<HEAD_SIZE, STAGES>(Unrotated{qkv, cosines, sines}, keys, values, page_table, state, out, counters, \
+                                        partials, sequences, heads, kv_heads, max_pages, scale);                       \
   }
 
 // Ring: 4 warps x stages x 2 x 16 x head size x 2 bytes, 64 and 96 KiB.

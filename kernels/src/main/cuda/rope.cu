@@ -1,4 +1,5 @@
-// Rotary position embedding and the write into the paged pool of keys and values.
+// Rotary position embedding and the write into the paged pool of keys and values, of a prefill pass. A decode
+// step does it in the projection (epilogues.cuh) or in attention (attention_decode.cu).
 //
 // A row of qkv holds heads queries, kv_heads keys, kv_heads values of head_size each. With
 // half = head_size / 2 and c, s = cos, sin of the row's position, element i < half of a query or key
@@ -6,10 +7,10 @@
 // Queries go to q, keys and values to their page (attention.cuh has the layout).
 //
 //   qkv        f32 or f16 [n][(heads + 2 kv_heads) head_size]
-//   positions  int [n]; slots int [n], or both from the step's state (decode)
+//   positions  int [n]; slots int [n]
 //   cosines    f32 [context][half]; sines likewise
 //   q          f16 [n][heads head_size]
-// A row with a negative slot, or of an inactive sequence, writes nothing. head_size % 16 == 0.
+// A row with a negative slot writes nothing. head_size % 16 == 0.
 //
 // Bytes: what is in qkv is read once and written once as f16; cosines and sines come from L2.
 // A thread takes 8 elements of the first half of a head and their partners of the second half: two
@@ -17,7 +18,6 @@
 //
 // Launch: ceil(n (heads + 2 kv_heads) head_size / 16 / 256) blocks of 256 threads.
 #include "attention.cuh"
-#include "step_state.cuh"
 
 struct RopeShape {
   int rows, heads, kv_heads, head_size, max_pages;
@@ -82,11 +82,11 @@ __device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, i
   store8(to + half + part * 8, high);
 }
 
-template <typename Input, typename Place>
-__device__ __forceinline__ void rope_write(const Input* __restrict__ qkv, Place place,
-                                           const float* __restrict__ cosines, const float* __restrict__ sines,
-                                           const int* __restrict__ page_table, f16* __restrict__ q,
-                                           f16* __restrict__ keys, f16* __restrict__ values,
+template <typename Input>
+__device__ __forceinline__ void rope_write(const Input* __restrict__ qkv, const int* __restrict__ positions,
+                                           const int* __restrict__ slots, const float* __restrict__ cosines,
+                                           const float* __restrict__ sines, const int* __restrict__ page_table,
+                                           f16* __restrict__ q, f16* __restrict__ keys, f16* __restrict__ values,
                                            const RopeShape shape) {
   depend_release();
   depend_wait();
@@ -94,47 +94,17 @@ __device__ __forceinline__ void rope_write(const Input* __restrict__ qkv, Place 
   const int row_items = (shape.heads + 2 * shape.kv_heads) * parts;
   const unsigned item = blockIdx.x * blockDim.x + threadIdx.x;
   const int row = item / row_items, within = item % row_items;
-  if (row >= shape.rows) return;
-  int position, slot;
-  if (!place(row, position, slot)) return;
-  rope_write_item(qkv, row, within / parts, within % parts, position, slot, cosines, sines, page_table, q, keys, values,
-                  shape);
+  if (row >= shape.rows || slots[row] < 0) return;
+  rope_write_item(qkv, row, within / parts, within % parts, positions[row], slots[row], cosines, sines, page_table, q,
+                  keys, values, shape);
 }
-
-// Rows placed by two arrays of the host.
-struct ListedRows {
-  const int* positions;
-  const int* slots;
-  __device__ bool operator()(int row, int& position, int& slot) const {
-    position = positions[row];
-    slot = slots[row];
-    return slot >= 0;
-  }
-};
-
-// Row b is sequence b of a decode step.
-struct StepRows {
-  const StepState* state;
-  __device__ bool operator()(int row, int& position, int& slot) const {
-    position = state->position[row];
-    slot = state->slot[row];
-    return state->active[row] != 0;
-  }
-};
 
 #define ROPE_WRITE(NAME, INPUT)                                                                                        \
   extern "C" __global__ void __launch_bounds__(256)                                                                    \
       rope_write_##NAME(const INPUT* qkv, const int* positions, const int* slots, const float* cosines,                \
                         const float* sines, const int* page_table, f16* q, f16* keys, f16* values, int rows,        \
                         int heads, int kv_heads, int head_size, int max_pages) {                                       \
-    rope_write(qkv, ListedRows{positions, slots}, cosines, sines, page_table, q, keys, values,                         \
-               RopeShape{rows, heads, kv_heads, head_size, max_pages});                                                \
-  }                                                                                                                    \
-  extern "C" __global__ void __launch_bounds__(256)                                                                    \
-      rope_write_step_##NAME(const INPUT* qkv, const StepState* state, const float* cosines, const float* sines,       \
-                             const int* page_table, f16* q, f16* keys, f16* values, int rows, int heads,            \
-                             int kv_heads, int head_size, int max_pages) {                                             \
-    rope_write(qkv, StepRows{state}, cosines, sines, page_table, q, keys, values,                                      \
+    rope_write(qkv, positions, slots, cosines, sines, page_table, q, keys, values,                                     \
                RopeShape{rows, heads, kv_heads, head_size, max_pages});                                                \
   }
 

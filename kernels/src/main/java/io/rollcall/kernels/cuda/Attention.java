@@ -97,23 +97,6 @@ public final class Attention {
         pages.shape().maxPages());
   }
 
-  /**
-   * The same for a decode step: row b is sequence b of the state, which says its position and slot.
-   * Inactive sequences write nothing.
-   *
-   * @param state {@link StepState}
-   * @param sequences rows of the step, padding included
-   */
-  public void ropeWriteStep(
-      CudaStream stream, Rotation rotation, KeyValuePages pages, int layer, DeviceBuffer qkv,
-      boolean qkvIsF32, DeviceBuffer state, int sequences, DeviceBuffer q) {
-    stream.launch(
-        context.kernel(qkvIsF32 ? "rope_write_step_f32" : "rope_write_step_f16"),
-        ropeLaunch(sequences),
-        qkv, state, rotation.cosines(), rotation.sines(), pages.table(), q, pages.keys(layer),
-        pages.values(layer), sequences, heads, kvHeads, headSize, pages.shape().maxPages());
-  }
-
   private Launch ropeLaunch(int rows) {
     long threads = (long) rows * (heads + 2 * kvHeads) * (headSize / ROPE_ELEMENTS);
     int blocks = Math.toIntExact((threads + ROPE_THREADS - 1) / ROPE_THREADS);
@@ -143,6 +126,23 @@ public final class Attention {
         q, pages.keys(layer), pages.values(layer), pages.table(), state, out,
         scratch, scratch.address() + counters, sequences, heads, kvHeads,
         pages.shape().maxPages(), scale);
+  }
+
+  /**
+   * The same from queries, keys and values as their projection made them: they are rotated here, and the
+   * sequences' own keys and values written to their pages.
+   *
+   * @param qkv f32 [sequences x (heads + 2 kvHeads) * headSize]
+   */
+  public void decodeRotating(
+      CudaStream stream, Rotation rotation, KeyValuePages pages, int layer, DeviceBuffer state,
+      int sequences, DeviceBuffer qkv, DeviceBuffer out, DeviceBuffer scratch) {
+    stream.launch(
+        context.kernel("attention_decode_rotating_" + headSize),
+        decodeLaunch,
+        qkv, rotation.cosines(), rotation.sines(), pages.keys(layer), pages.values(layer),
+        pages.table(), state, out, scratch, scratch.address() + counterBytes(kvHeads), sequences,
+        heads, kvHeads, pages.shape().maxPages(), scale);
   }
 
   /** The work list of a prefill pass over these packed prompts; the same for every layer. */

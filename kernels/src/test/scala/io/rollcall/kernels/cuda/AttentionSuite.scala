@@ -357,9 +357,32 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
             pool.attention.ropeWrite(
               stream, rotation, pool.pages, pool.layer, deviceQkv, isF32, positions, slots, rows, q)
           }
-          check { q =>
-            pool.attention.ropeWriteStep(
-              stream, rotation, pool.pages, pool.layer, deviceQkv, isF32, uploadState(places), rows, q)
+          if (isF32) {
+            val before = Array.fill(sentinel.length)(gaussian(random))
+            def step(attend: (DeviceBuffer, DeviceBuffer, DeviceBuffer) => Unit): (Array[Float], Array[Float], Array[Float]) = {
+              stream.copy(pool.pages.keys(pool.layer), 0, uploadF16(before), 0, sentinel.length * 2L)
+              stream.copy(pool.pages.values(pool.layer), 0, uploadF16(before.reverse), 0, sentinel.length * 2L)
+              val out = zeros(rows * heads * headSize * 2L)
+              attend(uploadState(places), out, zeros(Attention.decodeScratchBytes(context.device, heads, kvHeads, headSize)))
+              stream.synchronize()
+              (f16s(out, rows * heads * headSize), f16s(pool.pages.keys(pool.layer), sentinel.length),
+                f16s(pool.pages.values(pool.layer), sentinel.length))
+            }
+            val (out, keys, values) = step { (state, out, scratch) =>
+              pool.attention.decodeRotating(
+                stream, rotation, pool.pages, pool.layer, state, rows, deviceQkv, out, scratch)
+            }
+            val (wantedOut, wantedKeys, wantedValues) = step { (state, out, scratch) =>
+              val positions = uploadInts(places.map(_.fold(0)(_._2)).toArray)
+              val slots = uploadInts(places.map(_.fold(-1)(_._1)).toArray)
+              val q = zeros(rows * heads * headSize * 2L)
+              pool.attention.ropeWrite(
+                stream, rotation, pool.pages, pool.layer, deviceQkv, isF32, positions, slots, rows, q)
+              pool.attention.decode(stream, pool.pages, pool.layer, state, rows, q, out, scratch)
+            }
+            assertClose(out, wantedOut, 2e-3f, 2e-3f)
+            assertClose(keys, wantedKeys, 1e-3f, 1e-3f)
+            assert(values.sameElements(wantedValues))
           }
         } finally pool.close()
       }
@@ -378,12 +401,10 @@ final class AttentionSuite extends AnyFunSuite with DeviceFixture {
         val scratch = zeros(Attention.decodeScratchBytes(context.device, 8, 2, 64))
         val rotation = new Attention.Rotation(upload(Array.fill(256 * 32)(1f)), upload(new Array[Float](256 * 32)))
         val qkv = zeros(qkvWidth * 4L)
-        val q = zeros(width * 2L)
         val out = zeros(width * 2L)
         val state = zeros(StepState.BYTES)
         val step = stream.capture(() => {
-          attention.ropeWriteStep(stream, rotation, pages, 0, qkv, true, state, 1, q)
-          attention.decode(stream, pages, 0, state, 1, q, out, scratch)
+          attention.decodeRotating(stream, rotation, pages, 0, state, 1, qkv, out, scratch)
         })
         try
           for (slot <- Seq(0, 1, 0)) {

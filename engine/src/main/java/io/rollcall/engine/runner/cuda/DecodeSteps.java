@@ -2,7 +2,6 @@ package io.rollcall.engine.runner.cuda;
 
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.engine.sparsity.BatchBuckets;
-import io.rollcall.kernels.cuda.Attention;
 import io.rollcall.kernels.cuda.CudaGraph;
 import io.rollcall.kernels.cuda.DecodeCorrection;
 import io.rollcall.kernels.cuda.DecodeFeedForward;
@@ -24,13 +23,10 @@ final class DecodeSteps {
   private final List<DecodeFeedForward.Layer> feedForwardLayers;
   private final List<DecodeCorrection.Layer> corrections;
   private final DecodeCorrection correction;
-  private final Projections projections;
+  private final DecodeAttention attention;
   private final CudaGraph[] graphs;
   private final DeviceBuffer hidden;
   private final DeviceBuffer x;
-  private final DeviceBuffer queries;
-  private final DeviceBuffer attended;
-  private final DeviceBuffer attentionScratch;
   private final DeviceBuffer sums;
   private final DeviceBuffer records;
   private final DeviceBuffer recordBefore;
@@ -65,15 +61,7 @@ final class DecodeSteps {
     graphs = new CudaGraph[BatchBuckets.count(rows)];
     hidden = held.device("hidden states", (long) rows * d * Float.BYTES);
     x = held.device("activations", (long) rows * Math.max(d, layout.headColumns()) * Short.BYTES);
-    queries = held.device("queries", (long) rows * layout.headColumns() * Short.BYTES);
-    projections = new Projections(runner, rows, queries);
-    attended = held.device("attention", (long) rows * layout.headColumns() * Short.BYTES);
-    attentionScratch =
-        held.device(
-            "attention's partial results",
-            Attention.decodeScratchBytes(
-                runner.context.device(), config.heads(), config.kvHeads(), config.headSize()));
-    runner.stream.zero(attentionScratch, 0, attentionScratch.bytes());
+    attention = new DecodeAttention(runner, rows);
     sums = held.device("summands of the hidden states", sumBytes(rows));
     DeviceBuffer allRecords = held.device("step records", recordBytes(steps + 1));
     runner.stream.zero(allRecords, 0, allRecords.bytes());
@@ -84,7 +72,7 @@ final class DecodeSteps {
   private long sumBytes(int mostRows) {
     long most = 0;
     for (int rows = 1; rows <= mostRows; rows *= 2) {
-      int splits = Math.max(projections.outputSplits(rows), feedForwardSplits(rows));
+      int splits = Math.max(attention.outputSplits(rows), feedForwardSplits(rows));
       most = Math.max(most, (long) splits * rows);
     }
     return most * config.hiddenSize() * Float.BYTES;
@@ -161,12 +149,9 @@ final class DecodeSteps {
         rows);
     for (int layer = 0; layer < layers.size(); layer++) {
       DeviceLayer w = layers.get(layer);
-      projections.queryKeyValue(layer, x, rows);
-      runner.attention.decode(
-          runner.stream, runner.pages(), layer, runner.state(), rows, queries, attended,
-          attentionScratch);
-      projections.output(layer, attended, rows, sums);
-      normalise(projections.outputSplits(rows), runner.norm(w.feedForwardNorm()), rows);
+      attention.attend(layer, x, rows);
+      attention.output(layer, rows, sums);
+      normalise(attention.outputSplits(rows), runner.norm(w.feedForwardNorm()), rows);
       DecodeFeedForward.Call call = call(layer, rows);
       hook.before(call);
       feedForward.step(runner.stream, call);

@@ -1,17 +1,19 @@
 package io.rollcall.engine.runner.cuda;
 
+import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.kernels.WeightType;
+import io.rollcall.kernels.cuda.Attention;
 import io.rollcall.kernels.cuda.Cublas;
 import io.rollcall.kernels.cuda.DecodeProducts;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.DeviceMatrix;
 
 /**
- * The projections around a decode step's attention: by our kernels, or by the node's cuBLAS where a step
- * is the faster for it (DecodeBenchmark): with 16-bit weights, queries, keys and values of more sequences
- * than one block holds the activations of, and the output of more than 32.
+ * A decode step's attention and the projections around it: by our kernels, or by the node's cuBLAS where a
+ * step is the faster for it (DecodeBenchmark): with 16-bit weights, queries, keys and values of more
+ * sequences than one block holds the activations of, and the output of more than 32.
  */
-final class Projections {
+final class DecodeAttention {
   private static final int MOST_OUTPUT = 32;
 
   private final RunnerState runner;
@@ -19,37 +21,49 @@ final class Projections {
   /** Query, key and value before their rotation, f32; null where cuBLAS is never asked. */
   private final DeviceBuffer unrotated;
 
-  /**
-   * @param rows most of a step, padding included
-   * @param queries f16 [rows x heads * headSize], where rotated queries go
-   */
-  Projections(RunnerState runner, int rows, DeviceBuffer queries) {
+  private final DeviceBuffer attended;
+  private final DeviceBuffer scratch;
+
+  /** @param rows most of a step, padding included */
+  DecodeAttention(RunnerState runner, int rows) {
     this.runner = runner;
-    this.queries = queries;
+    Allocations held = runner.held;
+    ModelConfig config = runner.config;
+    int columns = runner.model.layout().headColumns();
     DeviceMatrix first = runner.model.weights().layers().get(0).queryKeyValue();
+    queries = held.device("queries", (long) rows * columns * Short.BYTES);
     unrotated =
         cublas(first, rows, DecodeProducts.MOST_HELD)
-            ? runner.held.device(
+            ? held.device(
                 "unrotated queries, keys and values", (long) rows * first.rows() * Float.BYTES)
             : null;
+    attended = held.device("attention", (long) rows * columns * Short.BYTES);
+    scratch =
+        held.device(
+            "attention's partial results",
+            Attention.decodeScratchBytes(
+                runner.context.device(), config.heads(), config.kvHeads(), config.headSize()));
+    runner.stream.zero(scratch, 0, scratch.bytes());
   }
 
   private boolean cublas(DeviceMatrix weights, int rows, int most) {
     return runner.gemm instanceof Cublas && weights.type() == WeightType.F16 && rows > most;
   }
 
-  /** Rotated queries to their buffer, keys and values to their pages. */
-  void queryKeyValue(int layer, DeviceBuffer x, int rows) {
+  /** Queries, keys and values of x, the last two to their pages, and attention. */
+  void attend(int layer, DeviceBuffer x, int rows) {
     DeviceMatrix weights = runner.model.weights().layers().get(layer).queryKeyValue();
     if (cublas(weights, rows, DecodeProducts.MOST_HELD)) {
       runner.gemm.multiplyTransposed(
           x, weights.elements(), unrotated, true, rows, weights.rows(), weights.columns(), 0);
-      runner.attention.ropeWriteStep(
-          runner.stream, runner.rotation, runner.pages(), layer, unrotated, true, runner.state(),
-          rows, queries);
+      runner.attention.decodeRotating(
+          runner.stream, runner.rotation, runner.pages(), layer, runner.state(), rows, unrotated,
+          attended, scratch);
     } else {
       runner.products.queryKeyValue(
           runner.stream, weights, x, rows, runner.state(), heads(layer));
+      runner.attention.decode(
+          runner.stream, runner.pages(), layer, runner.state(), rows, queries, attended, scratch);
     }
   }
 
@@ -73,8 +87,12 @@ final class Projections {
     return cublas(weights, rows, MOST_OUTPUT) ? 1 : runner.products.projectSplits(weights, rows);
   }
 
-  /** @param sums f32 [outputSplits x rows x d] */
-  void output(int layer, DeviceBuffer attended, int rows, DeviceBuffer sums) {
+  /**
+   * The output projection of what {@link #attend} left.
+   *
+   * @param sums f32 [outputSplits x rows x d]
+   */
+  void output(int layer, int rows, DeviceBuffer sums) {
     DeviceMatrix weights = runner.model.weights().layers().get(layer).output();
     if (cublas(weights, rows, MOST_OUTPUT)) {
       runner.gemm.multiplyTransposed(
