@@ -47,9 +47,10 @@ final class Grid {
       if (method == Method.D_COUNTDOWN_ORACLE || method == Method.S_COUNTDOWN_ORACLE) {
         double middle = oracles()[1];
         fill(method, oracles(), new double[] {middle}, 0.7);
+        recover(method, middle, 0.7, middle);
       } else {
         fill(method, sparsities(), middle(), 0.3, 0.5, 0.7);
-        recover(method);
+        recover(method, middle()[1], 0.5, recovered());
       }
     }
   }
@@ -77,14 +78,19 @@ final class Grid {
     }
   }
 
-  /** With corrections, of sparsities that are measured without them too. */
-  private void recover(Method method) {
-    double dropped = middle()[1];
-    add(method, SHARED, WeightType.BF16, true, recovered());
+  /**
+   * With corrections, of sparsities that are measured without them too.
+   *
+   * @param dropped under shared on quantised weights and, half of it, under a budget
+   * @param own under own
+   * @param shared under shared in bf16
+   */
+  private void recover(Method method, double dropped, double own, double... shared) {
+    add(method, SHARED, WeightType.BF16, true, shared);
     QUANTISED.forEach(weights -> add(method, SHARED, weights, true, dropped));
     if (batchSize > 1) {
       for (WeightType weights : List.of(WeightType.BF16, WeightType.INT8, WeightType.INT4)) {
-        add(method, OWN, weights, true, 0.5);
+        add(method, OWN, weights, true, own);
         add(method, budget(dropped), weights, true, dropped / 2);
       }
     }

@@ -99,13 +99,14 @@ public final class Main implements Callable<Integer> {
       names = "--methods",
       split = ",",
       defaultValue = "m-countdown,cats,d-countdown,d-countdown-oracle,s-countdown-oracle",
-      description = "d-countdown needs --predictor (default: ${DEFAULT-VALUE})")
+      description = "d-countdown and s-countdown need --predictor (default: ${DEFAULT-VALUE})")
   private List<String> methods;
 
   @Option(
       names = "--predictor",
       paramLabel = "FILE",
-      description = "profile that train-predictor wrote, whose predictors d-countdown takes")
+      description = "profile that train-predictor wrote, whose predictors the method that it was trained"
+          + " for takes")
   private String predictor;
 
   @Option(
