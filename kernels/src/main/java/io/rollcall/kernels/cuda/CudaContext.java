@@ -25,7 +25,7 @@ import jcuda.driver.JCudaDriver;
  * <p>A fault of a kernel ends the context: every later call throws {@link DeviceFaultException} with
  * the first one's message, and {@link #close()} still works.
  */
-public final class CudaContext implements AutoCloseable {
+public final class CudaContext implements DeviceMemory, AutoCloseable {
   /** Errors after which the driver answers everything with an error. */
   private static final Set<Integer> STICKY =
       Set.of(
@@ -195,10 +195,12 @@ public final class CudaContext implements AutoCloseable {
     throw new IllegalArgumentException("no compiled module has a kernel " + name);
   }
 
-  /**
-   * @param what for the message, should memory run out: "the weights of layer 3"
-   * @return memory of unknown contents, 256-byte aligned
-   */
+  @Override
+  public CudaContext context() {
+    return this;
+  }
+
+  @Override
   public DeviceBuffer allocate(String what, long bytes) {
     if (bytes < 1) {
       throw new IllegalArgumentException("%s: %d bytes of device memory".formatted(what, bytes));

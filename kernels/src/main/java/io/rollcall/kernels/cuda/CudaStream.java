@@ -41,6 +41,14 @@ public final class CudaStream implements AutoCloseable {
     return context;
   }
 
+  /** Whether L2 keeps, from now on, what kernels read and write in this memory. */
+  boolean keep(DeviceBuffer memory) {
+    context.use();
+    return Libcuda.cuStreamSetAttribute(
+            Handle.of(stream), LaunchBlock.ACCESS_POLICY_WINDOW, block.window(memory))
+        == 0;
+  }
+
   /**
    * Launches a kernel.
    *

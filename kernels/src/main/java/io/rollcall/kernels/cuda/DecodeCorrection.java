@@ -25,11 +25,11 @@ public final class DecodeCorrection implements AutoCloseable {
    * @param mostRank r of any layer
    */
   public DecodeCorrection(
-      CudaContext context, DecodeProducts products, int mostRank, int mostBatch) {
-    this.context = context;
+      DeviceMemory memory, DecodeProducts products, int mostRank, int mostBatch) {
+    context = memory.context();
     this.products = products;
     reduced =
-        context.allocate(
+        memory.allocate(
             "a correction's hidden", 2L * DecodeShapes.tile(mostBatch) * Math.max(mostRank, 1));
   }
 

@@ -116,7 +116,7 @@ public final class DecodeFeedForward implements AutoCloseable {
 
   /** @param products whose scratch is shared; made for at least 2f rows */
   public DecodeFeedForward(
-      CudaContext context,
+      DeviceMemory memory,
       DecodeProducts products,
       int hidden,
       int intermediate,
@@ -127,19 +127,19 @@ public final class DecodeFeedForward implements AutoCloseable {
           "intermediate size " + intermediate + "; the device kernels take up to "
               + DecodeShapes.MOST_INTERMEDIATE);
     }
-    this.context = context;
+    context = memory.context();
     this.products = products;
     this.hidden = hidden;
     this.intermediate = intermediate;
     this.activation = activation.ordinal();
     this.multiprocessors = context.device().multiprocessors();
     long tile = DecodeShapes.tile(mostBatch);
-    scores = context.allocate("feed-forward scores", 4 * tile * intermediate);
-    union = context.allocate("feed-forward union", intermediate / 8);
-    coefficients = context.allocate("feed-forward coefficients", 2 * tile * intermediate);
-    predicted = context.allocate("predictor's hidden", 2 * tile * intermediate);
-    totals = context.allocate("scores' energy", 4 * tile * TOTALS_BLOCKS);
-    energies = context.allocate("rows' energy", 4L * intermediate);
+    scores = memory.allocate("feed-forward scores", 4 * tile * intermediate);
+    union = memory.allocate("feed-forward union", intermediate / 8);
+    coefficients = memory.allocate("feed-forward coefficients", 2 * tile * intermediate);
+    predicted = memory.allocate("predictor's hidden", 2 * tile * intermediate);
+    totals = memory.allocate("scores' energy", 4 * tile * TOTALS_BLOCKS);
+    energies = memory.allocate("rows' energy", 4L * intermediate);
     sum = new UnionSum(context, hidden, intermediate);
   }
 

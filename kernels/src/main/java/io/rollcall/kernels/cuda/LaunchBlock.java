@@ -4,6 +4,7 @@ import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import jcuda.driver.CUaccessProperty;
 
 /**
  * What a launch passes to the driver, in one block of native memory that a stream fills again for each
@@ -29,6 +30,7 @@ final class LaunchBlock {
   static final int VALUES = PARAMETERS + 8 * MAX_ARGUMENTS;
   static final int BYTES = VALUES + 8 * MAX_ARGUMENTS;
 
+  static final int ACCESS_POLICY_WINDOW = 1;
   private static final int CLUSTER_DIMENSION = 4;
   private static final int PROGRAMMATIC_STREAM_SERIALIZATION = 6;
 
@@ -57,6 +59,19 @@ final class LaunchBlock {
   /** Address of the array of parameter addresses. */
   long parameters() {
     return address + PARAMETERS;
+  }
+
+  /**
+   * Address of a CUaccessPolicyWindow, in the values' place until the next launch: what lies in the memory
+   * stays in L2, other accesses are as ever.
+   */
+  long window(DeviceBuffer kept) {
+    memory.putLong(VALUES, kept.address());
+    memory.putLong(VALUES + 8, kept.bytes());
+    memory.putFloat(VALUES + 16, 1);
+    memory.putInt(VALUES + 20, CUaccessProperty.CU_ACCESS_PROPERTY_PERSISTING);
+    memory.putInt(VALUES + 24, CUaccessProperty.CU_ACCESS_PROPERTY_NORMAL);
+    return values();
   }
 
   void shape(Launch launch, boolean overlapping) {

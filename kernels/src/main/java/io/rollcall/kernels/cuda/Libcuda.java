@@ -19,6 +19,9 @@ final class Libcuda {
   /** CUlaunchConfig*, CUfunction, void** parameters, void** extra. */
   static native int cuLaunchKernelEx(long config, long function, long parameters, long extra);
 
+  /** CUstream, CUstreamAttrID, CUstreamAttrValue*; JCuda 12.6's crashes. */
+  static native int cuStreamSetAttribute(long stream, int attribute, long value);
+
   /** int* clusters, CUfunction, CUlaunchConfig*. */
   static native int cuOccupancyMaxActiveClusters(long clusters, long function, long config);
 }

@@ -79,12 +79,17 @@ public final class FeedForwardBenchmark {
     for (int batch : batches) {
       double rival = type == WeightType.F16 ? cublasMicros(linear, batch) : Double.NaN;
       try (DecodeProducts products = new DecodeProducts(context, 2 * f, batch);
+          StepMemory memory = new StepMemory(context);
           DecodeFeedForward feedForward =
-              new DecodeFeedForward(context, products, d, f, Activation.SILU, batch)) {
+              new DecodeFeedForward(memory, products, d, f, Activation.SILU, batch);
+          DeviceBuffer x = memory.allocate("x", 2L * batch * d);
+          DeviceBuffer y = memory.allocate("y", 4L * feedForward.splits(batch) * batch * d);
+          CudaStream stream = context.newStream()) {
+        memory.keep(stream);
         for (String method : methods) {
           Layer[] layers = method.equals(LINEAR) ? linear : folded;
           for (double density : method.equals("dense") ? List.of(1.0) : densities) {
-            double micros = micros(feedForward, layers, method, batch, density);
+            double micros = micros(stream, feedForward, x, y, layers, method, batch, density);
             double bytes = bytes(type, method, density);
             double floor = bytes / bytesPerMicro;
             System.out.printf(
@@ -136,10 +141,9 @@ public final class FeedForwardBenchmark {
   }
 
   private double micros(
-      DecodeFeedForward feedForward, Layer[] layers, String method, int batch, double density) {
-    DeviceBuffer x = context.allocate("x", 2L * batch * d);
+      CudaStream stream, DecodeFeedForward feedForward, DeviceBuffer x, DeviceBuffer y, Layer[] layers,
+      String method, int batch, double density) {
     random.fill(x);
-    DeviceBuffer y = context.allocate("y", 4L * feedForward.splits(batch) * batch * d);
     long recordBytes = 4L * SETS * StepState.RECORD_STRIDE;
     DeviceBuffer bothRecords = context.allocate("records", 2 * recordBytes);
     stream.zero(bothRecords, 0, bothRecords.bytes());
@@ -147,6 +151,7 @@ public final class FeedForwardBenchmark {
     DeviceBuffer thresholds = context.allocate("thresholds", 4L * 7 * SETS);
     DeviceBuffer denseFrom = random.upload(7, 4, buffer -> buffer.putInt(f + 1));
     DeviceBuffer state = context.allocate("state", StepState.BYTES);
+    this.stream.synchronize();
     try (PinnedBuffer pinned = context.allocatePinned(StepState.BYTES)) {
       StepState host = new StepState(pinned);
       host.clear();
@@ -167,7 +172,7 @@ public final class FeedForwardBenchmark {
       float[] table = new float[7 * SETS];
       for (int set = 0; set < SETS; set++) {
         feedForward.score(stream, calls[set]);
-        float threshold = quantile(feedForward.scores(), batch, scores(method) == Scores.PREDICTOR, 1 - density);
+        float threshold = quantile(stream, feedForward.scores(), batch, scores(method) == Scores.PREDICTOR, 1 - density);
         for (int bucket = 0; bucket < 7; bucket++) {
           table[bucket * SETS + set] = threshold;
         }
@@ -188,14 +193,14 @@ public final class FeedForwardBenchmark {
             })) {
       micros = DeviceRates.medianMicros(context, stream, REPLAYS, () -> graph.launch(stream)) / STEPS;
     }
-    for (DeviceBuffer buffer : List.of(x, y, bothRecords, thresholds, denseFrom, state)) {
+    for (DeviceBuffer buffer : List.of(bothRecords, thresholds, denseFrom, state)) {
       buffer.close();
     }
     return micros;
   }
 
   /** Of each row's largest score (magnitude) over the batch. */
-  private float quantile(DeviceBuffer scores, int batch, boolean signed, double sparsity) {
+  private float quantile(CudaStream stream, DeviceBuffer scores, int batch, boolean signed, double sparsity) {
     if (sparsity <= 0) {
       return -1e30f;
     }

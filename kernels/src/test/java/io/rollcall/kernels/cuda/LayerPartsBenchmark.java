@@ -61,19 +61,21 @@ public final class LayerPartsBenchmark {
 
   private void run(List<DeviceMatrix> queryKeyValue, List<DeviceMatrix> output, int batch) {
     WeightType type = output.get(0).type();
-    try (DeviceBuffer x = filled(2L * batch * D);
-        DeviceBuffer attended = filled(2L * batch * D);
-        DeviceBuffer queries = filled(2L * batch * D);
-        DeviceBuffer hidden = filled(4L * batch * D);
-        DeviceBuffer sums = filled(4L * DOWN_SPLITS * batch * D);
-        DeviceBuffer weight = filled(4L * D);
-        DeviceBuffer rotation = filled(4L * POSITIONS * HEAD_SIZE / 2);
-        DeviceBuffer wide = filled(4L * batch * queryKeyValue.get(0).rows());
+    try (StepMemory memory = new StepMemory(context);
+        DeviceBuffer x = filled(memory, 2L * batch * D);
+        DeviceBuffer attended = filled(memory, 2L * batch * D);
+        DeviceBuffer queries = filled(memory, 2L * batch * D);
+        DeviceBuffer hidden = filled(memory, 4L * batch * D);
+        DeviceBuffer sums = filled(memory, 4L * DOWN_SPLITS * batch * D);
+        DeviceBuffer wide = filled(memory, 4L * batch * queryKeyValue.get(0).rows());
+        DeviceBuffer weight = filled(context, 4L * D);
+        DeviceBuffer rotation = filled(context, 4L * POSITIONS * HEAD_SIZE / 2);
         DeviceBuffer state = context.allocate("state", StepState.BYTES);
         KeyValuePages pages =
             KeyValuePages.allocate(
                 context, new KeyValuePages.Shape(1, KV_HEADS, HEAD_SIZE, batch, batch, POSITIONS));
         DecodeProducts products = new DecodeProducts(context, queryKeyValue.get(0).rows(), batch)) {
+      memory.keep(stream);
       fill(state, pages, batch);
       var heads =
           new DecodeProducts.Heads(
@@ -164,8 +166,8 @@ public final class LayerPartsBenchmark {
     }
   }
 
-  private DeviceBuffer filled(long bytes) {
-    DeviceBuffer buffer = context.allocate("a benchmark's data", bytes);
+  private DeviceBuffer filled(DeviceMemory memory, long bytes) {
+    DeviceBuffer buffer = memory.allocate("a benchmark's data", bytes);
     random.fill(buffer);
     return buffer;
   }

@@ -1,6 +1,7 @@
 package io.rollcall.kernels.cuda
 
 import com.sun.jna.Pointer
+import jcuda.driver.CUdeviceptr
 import org.scalatest.funsuite.AnyFunSuite
 
 class LaunchBlockSuite extends AnyFunSuite {
@@ -24,6 +25,12 @@ class LaunchBlockSuite extends AnyFunSuite {
     assert((0 until 4).map(i => attribute.getInt(72 + (if (i == 0) 0 else 4L + 4 * i))) == Seq(4, 4, 1, 1))
     b.shape(Launch.of(8, 32).withCluster(4), false)
     assert(config.getInt(48) == 1 && attribute.getInt(0) == 4 && attribute.getInt(8) == 4)
+  }
+
+  test("the memory that L2 is to keep lies as the driver reads it") {
+    val window = new Pointer(block.window(new DeviceBuffer(null, new CUdeviceptr, 4096).slice(256, 1024)))
+    assert(window.getLong(0) == 256 && window.getLong(8) == 1024)
+    assert(window.getFloat(16) == 1 && window.getInt(20) == 2 && window.getInt(24) == 0)
   }
 
   test("each parameter's address leads to its value") {

@@ -65,7 +65,7 @@ public final class CudaModelRunner implements ModelRunner {
     var feedForward =
         held.keep(
             new DecodeFeedForward(
-                model.context(),
+                state.memory,
                 state.products,
                 config.hiddenSize(),
                 config.intermediateSize(),
@@ -76,6 +76,7 @@ public final class CudaModelRunner implements ModelRunner {
     calls = new DecodeCalls(state, decode, steps);
     prefill = new PrefillPass(state);
     scores = observation == null ? null : new ScoreDownload(state, feedForward, observation, rows);
+    state.memory.keep(state.stream);
     state.allocatePages();
     state.stream.synchronize();
   }

@@ -7,6 +7,7 @@ import io.rollcall.kernels.cuda.Cublas;
 import io.rollcall.kernels.cuda.DecodeProducts;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.DeviceMatrix;
+import io.rollcall.kernels.cuda.StepMemory;
 
 /**
  * A decode step's attention and the projections around it: by our kernels, or by the node's cuBLAS where a
@@ -28,21 +29,25 @@ final class DecodeAttention {
   DecodeAttention(RunnerState runner, int rows) {
     this.runner = runner;
     Allocations held = runner.held;
+    StepMemory memory = runner.memory;
     ModelConfig config = runner.config;
     int columns = runner.model.layout().headColumns();
     DeviceMatrix first = runner.model.weights().layers().get(0).queryKeyValue();
-    queries = held.device("queries", (long) rows * columns * Short.BYTES);
+    queries = held.keep(memory.allocate("queries", (long) rows * columns * Short.BYTES));
     unrotated =
         cublas(first, rows, DecodeProducts.MOST_HELD)
-            ? held.device(
-                "unrotated queries, keys and values", (long) rows * first.rows() * Float.BYTES)
+            ? held.keep(
+                memory.allocate(
+                    "unrotated queries, keys and values",
+                    (long) rows * first.rows() * Float.BYTES))
             : null;
-    attended = held.device("attention", (long) rows * columns * Short.BYTES);
+    attended = held.keep(memory.allocate("attention", (long) rows * columns * Short.BYTES));
     scratch =
-        held.device(
-            "attention's partial results",
-            Attention.decodeScratchBytes(
-                runner.context.device(), config.heads(), config.kvHeads(), config.headSize()));
+        held.keep(
+            memory.allocate(
+                "attention's partial results",
+                Attention.decodeScratchBytes(
+                    runner.context.device(), config.heads(), config.kvHeads(), config.headSize())));
     runner.stream.zero(scratch, 0, scratch.bytes());
   }
 

@@ -8,6 +8,7 @@ import io.rollcall.kernels.cuda.DecodeFeedForward;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.Elementwise;
 import io.rollcall.kernels.cuda.PinnedBuffer;
+import io.rollcall.kernels.cuda.StepMemory;
 import io.rollcall.kernels.cuda.StepState;
 import java.util.List;
 
@@ -55,14 +56,18 @@ final class DecodeSteps {
             ? null
             : held.keep(
                 new DecodeCorrection(
-                    runner.context, runner.products, rule.mostCorrectionRank(), rows));
+                    runner.memory, runner.products, rule.mostCorrectionRank(), rows));
     DeviceLayout layout = runner.model.layout();
     int d = config.hiddenSize();
     graphs = new CudaGraph[BatchBuckets.count(rows)];
-    hidden = held.device("hidden states", (long) rows * d * Float.BYTES);
-    x = held.device("activations", (long) rows * Math.max(d, layout.headColumns()) * Short.BYTES);
+    StepMemory memory = runner.memory;
+    hidden = held.keep(memory.allocate("hidden states", (long) rows * d * Float.BYTES));
+    x =
+        held.keep(
+            memory.allocate(
+                "activations", (long) rows * Math.max(d, layout.headColumns()) * Short.BYTES));
     attention = new DecodeAttention(runner, rows);
-    sums = held.device("summands of the hidden states", sumBytes(rows));
+    sums = held.keep(memory.allocate("summands of the hidden states", sumBytes(rows)));
     DeviceBuffer allRecords = held.device("step records", recordBytes(steps + 1));
     runner.stream.zero(allRecords, 0, allRecords.bytes());
     recordBefore = allRecords.slice(0, recordBytes(1));

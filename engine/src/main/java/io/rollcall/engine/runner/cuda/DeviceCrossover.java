@@ -15,6 +15,7 @@ import io.rollcall.kernels.cuda.DecodeFeedForward;
 import io.rollcall.kernels.cuda.DecodeProducts;
 import io.rollcall.kernels.cuda.DeviceBuffer;
 import io.rollcall.kernels.cuda.PinnedBuffer;
+import io.rollcall.kernels.cuda.StepMemory;
 import io.rollcall.kernels.cuda.StepState;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
@@ -63,17 +64,17 @@ final class DeviceCrossover implements AutoCloseable {
     stream = held.keep(model.context().newStream());
     // a budget would trim the unions that are timed
     rule = DeviceRule.of(model, new SparsityPlan(profile, Crossover.never()), held, stream).untrimmed(f);
+    var memory = held.keep(new StepMemory(model.context()));
     var products = held.keep(new DecodeProducts(model.context(), 2 * f, rows));
     feedForward =
         held.keep(
-            new DecodeFeedForward(model.context(), products, d, f, config.activation(), rows));
+            new DecodeFeedForward(memory, products, d, f, config.activation(), rows));
     correction =
         rule.corrections() == null
             ? null
             : held.keep(
-                new DecodeCorrection(
-                    model.context(), products, rule.mostCorrectionRank(), rows));
-    x = held.device("a measurement's input", (long) rows * d * Short.BYTES);
+                new DecodeCorrection(memory, products, rule.mostCorrectionRank(), rows));
+    x = held.keep(memory.allocate("a measurement's input", (long) rows * d * Short.BYTES));
     stream.upload(x, 0, normal(rows * d));
     state = held.device("the step's state", StepState.BYTES);
     long recordBytes = (long) config.layers() * StepState.RECORD_STRIDE * Integer.BYTES;
@@ -85,7 +86,8 @@ final class DeviceCrossover implements AutoCloseable {
     for (int b = 1; b <= rows; b *= 2) {
       most = Math.max(most, (long) feedForward.splits(b) * b);
     }
-    sums = held.device("summands", most * d * Float.BYTES);
+    sums = held.keep(memory.allocate("summands", most * d * Float.BYTES));
+    memory.keep(stream);
     hostState = held.pinned(StepState.BYTES);
     hostScores = held.pinned((long) DecodeFeedForward.tile(rows) * f * Float.BYTES);
     start = held.keep(model.context().newEvent());

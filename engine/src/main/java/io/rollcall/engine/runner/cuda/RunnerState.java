@@ -14,6 +14,7 @@ import io.rollcall.kernels.cuda.Gemm;
 import io.rollcall.kernels.cuda.KeyValuePages;
 import io.rollcall.kernels.cuda.PinnedBuffer;
 import io.rollcall.kernels.cuda.Sampling;
+import io.rollcall.kernels.cuda.StepMemory;
 import io.rollcall.kernels.cuda.StepState;
 import java.util.List;
 
@@ -25,6 +26,7 @@ final class RunnerState {
   final Allocations held;
   final CudaContext context;
   final CudaStream stream;
+  final StepMemory memory;
   final Elementwise elementwise;
   final Attention attention;
   final Attention.Rotation rotation;
@@ -51,6 +53,7 @@ final class RunnerState {
     config = model.config();
     context = model.context();
     stream = held.keep(context.newStream());
+    memory = held.keep(new StepMemory(context));
     elementwise = new Elementwise(context);
     attention =
         new Attention(context, config.heads(), config.kvHeads(), config.headSize());
