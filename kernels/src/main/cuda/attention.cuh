@@ -1,4 +1,4 @@
-// What the attention kernels share: the paged pool of keys and values, and exponentials.
+// What the attention kernels share: the paged pool of keys and values, rotation, and exponentials.
 //
 // Pool of one layer: keys f16 [pages][kv_heads][64][head_size], values likewise. Position p of the
 // sequence in slot s lies in row p % 64 of page table[s][p / 64]; table is int32 [slots][max_pages].
@@ -15,6 +15,13 @@ __device__ __forceinline__ float exp2_approximate(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+// Elements i and i + head_size / 2 of a head's query or key, by cosine and sine of position and i.
+__device__ __forceinline__ void rotate(float& low, float& high, float cosine, float sine) {
+  const float rotated = low * cosine - high * sine;
+  high = high * cosine + low * sine;
+  low = rotated;
 }
 
 // Tiles in shared memory have rows of kHeadSize f16 whose 16-byte chunks are permuted by the row, so

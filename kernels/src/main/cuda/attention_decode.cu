@@ -93,13 +93,6 @@ struct Unrotated {
 __device__ __forceinline__ float2 load2(const float* from) { return *reinterpret_cast<const float2*>(from); }
 __device__ __forceinline__ float4 load4(const float* from) { return *reinterpret_cast<const float4*>(from); }
 
-// Elements i and i + half of a head's query or key.
-__device__ __forceinline__ void rotate(float& low, float& high, float cosine, float sine) {
-  const float rotated = low * cosine - high * sine;
-  high = high * cosine + low * sine;
-  low = rotated;
-}
-
 template <int kHeadSize, int kStages, class Input>
 __device__ __forceinline__ void attention_decode(const Input& input, f16* keys,
                                                  f16* values, const int* __restrict__ page_table,

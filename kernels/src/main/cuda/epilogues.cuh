@@ -33,9 +33,7 @@ struct Heads {
     if (head < heads + kv_heads) {
       const float cosine = cosines[static_cast<size_t>(position) * half + dimension];
       const float sine = sines[static_cast<size_t>(position) * half + dimension];
-      const float rotated = low * cosine - high * sine;
-      high = high * cosine + low * sine;
-      low = rotated;
+      rotate(low, high, cosine, sine);
     }
     f16* to;
     if (head < heads) {

@@ -6,7 +6,7 @@
 // head becomes x[i] c[i] - x[i + half] s[i], and x[i + half] becomes x[i + half] c[i] + x[i] s[i].
 // Queries go to q, keys and values to their page (attention.cuh has the layout).
 //
-//   qkv        f32 or f16 [n][(heads + 2 kv_heads) head_size]
+//   qkv        f16 [n][(heads + 2 kv_heads) head_size]
 //   positions  int [n]; slots int [n]
 //   cosines    f32 [context][half]; sines likewise
 //   q          f16 [n][heads head_size]
@@ -14,13 +14,13 @@
 //
 // Bytes: what is in qkv is read once and written once as f16; cosines and sines come from L2.
 // A thread takes 8 elements of the first half of a head and their partners of the second half: two
-// (f16) or four (f32) 16-byte loads, two 16-byte stores.
+// 16-byte loads of them, two 16-byte stores.
 //
 // Launch: ceil(n (heads + 2 kv_heads) head_size / 16 / 256) blocks of 256 threads.
 #include "attention.cuh"
 
 struct RopeShape {
-  int rows, heads, kv_heads, head_size, max_pages;
+  int heads, kv_heads, head_size, max_pages;
 };
 
 __device__ __forceinline__ void load8(const float* from, float (&x)[8]) {
@@ -41,15 +41,14 @@ __device__ __forceinline__ void store8(f16* to, const float (&x)[8]) {
 }
 
 // One thread's 16 elements, of row `row`, which lies at `position` of `slot`.
-template <typename Input>
-__device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, int row, int head, int part,
+__device__ __forceinline__ void rope_write_item(const f16* __restrict__ qkv, int row, int head, int part,
                                                 int position, int slot, const float* __restrict__ cosines,
                                                 const float* __restrict__ sines, const int* __restrict__ page_table,
                                                 f16* __restrict__ q, f16* __restrict__ keys,
                                                 f16* __restrict__ values, const RopeShape& shape) {
   const int half = shape.head_size / 2;
   const int all_heads = shape.heads + 2 * shape.kv_heads;
-  const Input* from = qkv + (static_cast<size_t>(row) * all_heads + head) * shape.head_size + part * 8;
+  const f16* from = qkv + (static_cast<size_t>(row) * all_heads + head) * shape.head_size + part * 8;
   float low[8], high[8];
   load8(from, low);
   load8(from + half, high);
@@ -59,11 +58,7 @@ __device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, i
     load8(cosines + static_cast<size_t>(position) * half + part * 8, c);
     load8(sines + static_cast<size_t>(position) * half + part * 8, s);
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
-      const float a = low[i], b = high[i];
-      low[i] = a * c[i] - b * s[i];
-      high[i] = b * c[i] + a * s[i];
-    }
+    for (int i = 0; i < 8; i++) rotate(low[i], high[i], c[i], s[i]);
   }
 
   f16* to;
@@ -82,31 +77,18 @@ __device__ __forceinline__ void rope_write_item(const Input* __restrict__ qkv, i
   store8(to + half + part * 8, high);
 }
 
-template <typename Input>
-__device__ __forceinline__ void rope_write(const Input* __restrict__ qkv, const int* __restrict__ positions,
-                                           const int* __restrict__ slots, const float* __restrict__ cosines,
-                                           const float* __restrict__ sines, const int* __restrict__ page_table,
-                                           f16* __restrict__ q, f16* __restrict__ keys, f16* __restrict__ values,
-                                           const RopeShape shape) {
+extern "C" __global__ void __launch_bounds__(256)
+    rope_write(const f16* __restrict__ qkv, const int* __restrict__ positions, const int* __restrict__ slots,
+               const float* __restrict__ cosines, const float* __restrict__ sines, const int* __restrict__ page_table,
+               f16* __restrict__ q, f16* __restrict__ keys, f16* __restrict__ values, int rows, int heads, int kv_heads,
+               int head_size, int max_pages) {
   depend_release();
   depend_wait();
-  const int parts = shape.head_size / 16;
-  const int row_items = (shape.heads + 2 * shape.kv_heads) * parts;
+  const int parts = head_size / 16;
+  const int row_items = (heads + 2 * kv_heads) * parts;
   const unsigned item = blockIdx.x * blockDim.x + threadIdx.x;
   const int row = item / row_items, within = item % row_items;
-  if (row >= shape.rows || slots[row] < 0) return;
+  if (row >= rows || slots[row] < 0) return;
   rope_write_item(qkv, row, within / parts, within % parts, positions[row], slots[row], cosines, sines, page_table, q,
-                  keys, values, shape);
+                  keys, values, RopeShape{heads, kv_heads, head_size, max_pages});
 }
-
-#define ROPE_WRITE(NAME, INPUT)                                                                                        \
-  extern "C" __global__ void __launch_bounds__(256)                                                                    \
-      rope_write_##NAME(const INPUT* qkv, const int* positions, const int* slots, const float* cosines,                \
-                        const float* sines, const int* page_table, f16* q, f16* keys, f16* values, int rows,        \
-                        int heads, int kv_heads, int head_size, int max_pages) {                                       \
-    rope_write(qkv, positions, slots, cosines, sines, page_table, q, keys, values,                                     \
-               RopeShape{rows, heads, kv_heads, head_size, max_pages});                                                \
-  }
-
-ROPE_WRITE(f32, float)
-ROPE_WRITE(f16, f16)

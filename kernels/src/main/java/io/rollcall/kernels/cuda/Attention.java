@@ -82,15 +82,16 @@ public final class Attention {
   /**
    * Rotates and stores the rows of a prefill pass: queries to q, keys and values to their pages.
    *
-   * @param rows of qkv; below 2^31 / (heads x headSize)
+   * @param qkv f16 [rows x (heads + 2 kvHeads) * headSize]
+   * @param rows below 2^31 / (heads x headSize)
    * @param positions int32 [rows]
    * @param slots int32 [rows]; a row with a negative slot writes nothing
    */
   public void ropeWrite(
       CudaStream stream, Rotation rotation, KeyValuePages pages, int layer, DeviceBuffer qkv,
-      boolean qkvIsF32, DeviceBuffer positions, DeviceBuffer slots, int rows, DeviceBuffer q) {
+      DeviceBuffer positions, DeviceBuffer slots, int rows, DeviceBuffer q) {
     stream.launch(
-        context.kernel(qkvIsF32 ? "rope_write_f32" : "rope_write_f16"),
+        context.kernel("rope_write"),
         ropeLaunch(rows),
         qkv, positions, slots, rotation.cosines(), rotation.sines(), pages.table(), q,
         pages.keys(layer), pages.values(layer), rows, heads, kvHeads, headSize,

@@ -53,7 +53,7 @@ public final class CudaStream implements AutoCloseable {
    * Launches a kernel.
    *
    * @param arguments Integer for a 32-bit int, Long for 64 bits, Float, DeviceBuffer for its address,
-   *     null for a null address; where the driver can tell (from CUDA 12.4 on), number and sizes are
+   *     null for a null address, Object[] for several in its place; where the driver can tell (from CUDA 12.4 on), number and sizes are
    *     checked against the compiled kernel
    */
   public void launch(CudaKernel kernel, Launch launch, Object... arguments) {

@@ -2,6 +2,7 @@ package io.rollcall.kernels.cuda;
 
 import io.rollcall.kernels.Activation;
 import io.rollcall.kernels.WeightType;
+import java.util.Arrays;
 import java.util.Locale;
 
 /**
@@ -242,12 +243,10 @@ public final class DecodeFeedForward implements AutoCloseable {
       case UP -> gathered(stream, call, gateUp.rowRange(0, f), activation);
       case PREDICTOR -> gateUp(stream, call, union);
       default -> {
-        Object[] calls = calls(call);
         stream.launch(
             context.kernel("gather_scores"), Launch.of(DecodeShapes.ceil(f, 32), 256).withOverlap(),
             scores, f, DecodeShapes.tile(call.batch()), call.batch(),
-            calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6],
-            call.rule().own() ? 1 : 0, union, coefficients);
+            Arrays.copyOf(calls(call), 7), call.rule().own() ? 1 : 0, union, coefficients);
         yield 0;
       }
     };
@@ -359,16 +358,15 @@ public final class DecodeFeedForward implements AutoCloseable {
         DecodeShapes.heldRingBytes(first.type(), tile)
             + DecodeShapes.heldBytes(first.type(), tile, hidden)
             + DecodeShapes.heldListBytes(tile, DecodeShapes.ceil(tiles, blocks));
-    if (!products.canHold(first, tile) || !fits(context.device(), shared)) {
+    if (!products.canHold(first, tile) || !DecodeShapes.fits(context.device(), shared)) {
       return 0;
     }
-    Object[] calls = calls(call);
     stream.launch(
         context.kernel(DecodeShapes.kernel("held_union", first.type(), tile)),
         Launch.of(blocks, DecodeShapes.HELD_THREADS).withShared(shared).withOverlap(),
         first.elements(), first.scales(), pair.second().elements(), pair.second().scales(), call.x(), hidden,
         intermediate, call.batch(),
-        calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
+        calls(call), activation,
         call.rule().own() ? 1 : 0, pair.kind(), union, sum.counters(call), coefficients);
     return blocks;
   }
@@ -388,25 +386,19 @@ public final class DecodeFeedForward implements AutoCloseable {
         rank % 64 == 0
             && DecodeShapes.unitBytes(factor.type(), rank, folded)
                 <= DecodeShapes.heldStageBytes(gateUp.type());
-    if (!products.canHold(gateUp, tile) || !ofStages || !fits(context.device(), shared)) {
+    if (!products.canHold(gateUp, tile) || !ofStages || !DecodeShapes.fits(context.device(), shared)) {
       return 0;
     }
     predict(stream, call);
-    Object[] calls = calls(call);
     String by = "held_predicted_" + factor.type().name().toLowerCase(Locale.ROOT);
     stream.launch(
         context.kernel(DecodeShapes.kernel(by, gateUp.type(), tile)),
         Launch.of(blocks, DecodeShapes.HELD_THREADS).withShared(shared).withOverlap(),
         factor.elements(), factor.scales(), predicted, rank,
         gateUp.elements(), gateUp.scales(), call.x(), hidden, intermediate, call.batch(),
-        calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
+        calls(call), activation,
         call.rule().own() ? 1 : 0, folded ? 1 : 0, union, sum.counters(call), coefficients);
     return blocks;
-  }
-
-  /** Of dynamic shared memory, beside the little that is static. */
-  static boolean fits(CudaDevice device, int shared) {
-    return shared <= device.sharedBytesPerBlock() - 512;
   }
 
   /**
@@ -430,13 +422,12 @@ public final class DecodeFeedForward implements AutoCloseable {
       return 0;
     }
     predict(stream, call);
-    Object[] calls = calls(call);
     stream.launch(
         context.kernel(kernel), shape.launch(),
         first.elements(), first.scales(), pair.firstX(), first.columns(),
         second.elements(), second.scales(), call.x(), second.columns(), intermediate, call.batch(),
         shape.stages(),
-        calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
+        calls(call), activation,
         pair.activated() ? 1 : 0, call.rule().own() ? 1 : 0, pair.kind(), alone ? 1 : 0, scores, union,
         alone ? null : sum.counters(call), coefficients);
     return shape.clusters();
@@ -460,10 +451,9 @@ public final class DecodeFeedForward implements AutoCloseable {
     if (shape == null) {
       return false;
     }
-    Object[] calls = calls(call);
     products.launchWide(
         stream, shape, "wide_gathered", weights, call.x(), intermediate, call.batch(),
-        calls[0], calls[1], calls[2], calls[3], calls[4], calls[5], calls[6], calls[7], activation,
+        calls(call), activation,
         call.rule().own() ? 1 : 0, pair(call).kind(), scores, union, sum.counters(call), coefficients);
     return true;
   }
@@ -489,11 +479,7 @@ public final class DecodeFeedForward implements AutoCloseable {
 
   private void launch(
       CudaStream stream, String name, DeviceMatrix weights, int tile, int blocks, int splits,
-      Object[] product, Object[] calls, Object... rest) {
-    Object[] arguments = new Object[product.length + calls.length + rest.length];
-    System.arraycopy(product, 0, arguments, 0, product.length);
-    System.arraycopy(calls, 0, arguments, product.length, calls.length);
-    System.arraycopy(rest, 0, arguments, product.length + calls.length, rest.length);
+      Object... arguments) {
     stream.launch(
         context.kernel(DecodeShapes.kernel(name, weights.type(), tile)),
         DecodeProducts.rowLaunch(weights, tile, blocks, splits),

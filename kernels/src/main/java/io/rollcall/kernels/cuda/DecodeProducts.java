@@ -1,6 +1,5 @@
 package io.rollcall.kernels.cuda;
 
-import java.util.Arrays;
 
 /**
  * The dense products of a decode step over at most 64 sequences: each weight is read once. On sm_90
@@ -101,13 +100,10 @@ public final class DecodeProducts implements AutoCloseable {
   void launchWide(
       CudaStream stream, WideShape shape, String name, DeviceMatrix weights, DeviceBuffer x, int rows,
       int batch, Object... rest) {
-    Object[] product = {
-      weights.elements(), weights.scales(), x, rows, weights.columns(), batch, shape.stages()
-    };
-    Object[] arguments = Arrays.copyOf(product, product.length + rest.length);
-    System.arraycopy(rest, 0, arguments, product.length, rest.length);
     String kernel = DecodeShapes.kernel(name, weights.type(), DecodeShapes.tile(batch));
-    stream.launch(context.kernel(kernel), shape.launch(), arguments);
+    stream.launch(
+        context.kernel(kernel), shape.launch(),
+        weights.elements(), weights.scales(), x, rows, weights.columns(), batch, shape.stages(), rest);
   }
 
   private WideShape wideProject(DeviceMatrix weights, int batch) {

@@ -39,6 +39,11 @@ final class DecodeShapes {
     return batch <= 8 ? 8 : Integer.highestOneBit(batch - 1) << 1;
   }
 
+  /** Whether a block may have so much dynamic shared memory, beside the little that is static. */
+  static boolean fits(CudaDevice device, int shared) {
+    return shared <= device.sharedBytesPerBlock() - 512;
+  }
+
   /** Weight rows of a block of a row product. */
   static int rows(WeightType type, int tile) {
     return tile >= 32 && tile * stepColumns(type) < 64 * 256 ? 128 : 64;

@@ -105,7 +105,7 @@ final class LaunchBlock {
    * @throws IllegalArgumentException if the arguments are not what the kernel takes
    */
   void arguments(String kernel, int[] sizes, Object... arguments) {
-    int count = arguments.length;
+    int count = count(arguments);
     if (count > MAX_ARGUMENTS) {
       throw new IllegalArgumentException(
           "kernel %s: %d arguments, at most %d go".formatted(kernel, count, MAX_ARGUMENTS));
@@ -114,14 +114,34 @@ final class LaunchBlock {
       throw new IllegalArgumentException(
           "kernel %s takes %d arguments, got %d".formatted(kernel, sizes.length, count));
     }
-    for (int i = 0; i < count; i++) {
-      int bytes = put(kernel, i, arguments[i]);
+    putAll(kernel, sizes, 0, arguments);
+  }
+
+  private static int count(Object[] arguments) {
+    int count = 0;
+    for (Object argument : arguments) {
+      count += argument instanceof Object[] several ? count(several) : 1;
+    }
+    return count;
+  }
+
+  /** @return the next argument's index */
+  private int putAll(String kernel, int[] sizes, int first, Object[] arguments) {
+    int i = first;
+    for (Object argument : arguments) {
+      if (argument instanceof Object[] several) {
+        i = putAll(kernel, sizes, i, several);
+        continue;
+      }
+      int bytes = put(kernel, i, argument);
       if (sizes != null && sizes[i] != bytes) {
         throw new IllegalArgumentException(
             "kernel %s: argument %d has %d bytes (%s), the kernel takes %d"
-                .formatted(kernel, i, bytes, arguments[i], sizes[i]));
+                .formatted(kernel, i, bytes, argument, sizes[i]));
       }
+      i++;
     }
+    return i;
   }
 
   private int put(String kernel, int i, Object argument) {

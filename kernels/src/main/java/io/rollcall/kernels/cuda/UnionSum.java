@@ -1,7 +1,6 @@
 package io.rollcall.kernels.cuda;
 
 import io.rollcall.kernels.cuda.DecodeFeedForward.Call;
-import java.util.Arrays;
 
 /**
  * The down projection over a step's union: the sum of its rows, weighted by the neurons' coefficients
@@ -70,18 +69,12 @@ final class UnionSum implements AutoCloseable {
     };
     DeviceBuffer known = sayers == 0 ? null : counters;
     if (kernel.stages() > 0) {
-      stream.launch(code, launch, with(arguments, known, sayers, kernel.stages(), call.y()));
+      stream.launch(code, launch, arguments, known, sayers, kernel.stages(), call.y());
     } else if (kernel.asks()) {
-      stream.launch(code, launch, with(arguments, known, sayers, call.y()));
+      stream.launch(code, launch, arguments, known, sayers, call.y());
     } else {
-      stream.launch(code, launch, with(arguments, call.y()));
+      stream.launch(code, launch, arguments, call.y());
     }
-  }
-
-  private static Object[] with(Object[] first, Object... rest) {
-    Object[] all = Arrays.copyOf(first, first.length + rest.length);
-    System.arraycopy(rest, 0, all, first.length, rest.length);
-    return all;
   }
 
   /**
@@ -109,7 +102,7 @@ final class UnionSum implements AutoCloseable {
     }
     if (copied && context.device().major() >= 9 && tile <= DecodeShapes.MOST_HELD) {
       int shared = DecodeShapes.sumStreamBytes(down.type(), tile, rows);
-      if (DecodeFeedForward.fits(context.device(), shared)) {
+      if (DecodeShapes.fits(context.device(), shared)) {
         return new Kernel("sum_stream", true, DecodeShapes.SUM_STREAM_THREADS, shared, 0);
       }
     }

@@ -42,6 +42,14 @@ class LaunchBlockSuite extends AnyFunSuite {
     assert(valueAt(b, 3).getLong(0) == 0)
   }
 
+  test("arguments that belong together go as one array") {
+    val b = block
+    b.arguments("k", Array(4, 8, 4, 8, 4), Int.box(1), Array[AnyRef](Long.box(2), Array[AnyRef](Int.box(3)), null), Int.box(5))
+    assert((0 until 5).map(i => valueAt(b, i).getInt(0)) == Seq(1, 2, 3, 0, 5))
+    assert(intercept[IllegalArgumentException](b.arguments("k", Array(4), Array[AnyRef](Int.box(1), Int.box(2)))).getMessage
+      == "kernel k takes 1 arguments, got 2")
+  }
+
   test("as many arguments as there is room for go, one more does not") {
     val b = block
     val most = Seq.tabulate(LaunchBlock.MAX_ARGUMENTS)(i => Int.box(i))

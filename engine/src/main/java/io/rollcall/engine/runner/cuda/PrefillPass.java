@@ -149,8 +149,8 @@ final class PrefillPass {
   private void attention(int layer, DeviceLayer w, PrefillTiles tiles, int n) {
     multiply(x, w.queryKeyValue(), queryKeyValue, false, n, 0);
     runner.attention.ropeWrite(
-        runner.stream, runner.rotation, runner.pages(), layer, queryKeyValue, false, positions,
-        slots, n, queries);
+        runner.stream, runner.rotation, runner.pages(), layer, queryKeyValue, positions, slots,
+        n, queries);
     runner.attention.prefill(
         runner.stream, runner.pages(), layer, tiles, tileList, queries, attended);
     multiply(attended, w.output(), hidden, true, n, 1);
