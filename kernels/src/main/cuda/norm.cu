@@ -7,9 +7,6 @@
 // elements cover d (a multiple of 64, at most 16384). At one row the kernel is nothing but latency,
 // so a thread asks for all it needs before it uses any of it.
 //
-// Of many rows, summands are dropped from L2 once they are read: nobody reads them again, and at 64 sequences
-// their lines would otherwise go to memory, 8 MB a layer, when weights drive them out.
-//
 // Bytes a row: hidden 4d read and, where it changed, 4d written; partials 4d each; x 2d; weight 4d,
 // from L2 after the first row.
 #include "common.cuh"
@@ -139,13 +136,6 @@ __device__ __forceinline__ void store_hidden(float* hidden, int d, const float4 
   }
 }
 
-// Leaves this row of partial undefined. Whole block, after a barrier behind its reads.
-__device__ __forceinline__ void drop_partials(const float* partial, int splits, long long split_stride, int d) {
-  const int lines = d / 32;  // 128 bytes each
-  for (int i = threadIdx.x; i < splits * lines; i += blockDim.x)
-    asm volatile("discard.global.L2 [%0], 128;" :: "l"(partial + i / lines * split_stride + i % lines * 32) : "memory");
-}
-
 // hidden [n x d] in and out, partial [splits][split_stride], of which row r begins at r * d.
 template <int kVectors>
 __device__ __forceinline__ void residual(float* hidden, const float* partial, int splits, long long split_stride,
@@ -159,7 +149,6 @@ __device__ __forceinline__ void residual(float* hidden, const float* partial, in
   if (splits > 0) store_hidden<kVectors>(hidden + at, row.d, h);
   row.x += at;
   normalise<kVectors>(row, h, weight);
-  if (gridDim.x > 16 && split_stride % 32 == 0) drop_partials(partial + at, splits, split_stride, row.d);
 }
 
 // x[r] from row rows[r] of hidden and partial; hidden is not written.

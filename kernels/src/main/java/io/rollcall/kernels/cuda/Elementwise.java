@@ -47,8 +47,7 @@ public final class Elementwise {
   /**
    * What is still to be added to hidden: sums of a product that was split, f32, in order.
    *
-   * @param sums [splits][stride], the first rows x width of each split used, and undefined after
-   *     {@link #residualNorm}; null where splits is 0
+   * @param sums [splits][stride], the first rows x width of each split used; null where splits is 0
    * @param stride floats from a split to the next
    */
   public record Partials(DeviceBuffer sums, int splits, long stride) {
