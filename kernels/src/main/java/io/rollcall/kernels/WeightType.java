@@ -1,6 +1,6 @@
 package io.rollcall.kernels;
 
-/** How a weight is stored. Arithmetic is always in f32. */
+/** How a weight is stored. The CPU computes in f32, a device multiplies f16 and adds up in f32. */
 public enum WeightType {
   F32(32),
   F16(16),

@@ -103,7 +103,7 @@ public final class Checkpoint {
 
   /**
    * Hex SHA-256 of what {@code sha256sum} prints for config.json and the weight files in name
-   * order: {@code sha256sum config.json *.safetensors | sha256sum}. Files are read in parallel.
+   * order: {@code sha256sum config.json model*.safetensors | sha256sum}. Files are read in parallel.
    */
   public String digest() {
     List<String> all =

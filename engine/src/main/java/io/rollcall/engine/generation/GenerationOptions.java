@@ -9,7 +9,7 @@ import io.rollcall.engine.sampling.Sampling;
  * @param batchSize most sequences in a decode step
  * @param maxNewTokens most tokens generated for a prompt
  * @param context positions a sequence may take, prompt and answer; the key/value cache holds
- *     batchSize x context
+ *     batchSize x context, on a device what fits of that
  * @param temperature 0 for greedy
  * @param topP nucleus of the sampled distribution, in (0, 1]
  * @param seed of the random streams, with each prompt's id

@@ -24,7 +24,7 @@ import java.util.NoSuchElementException;
  * One generator belongs to one task; the model may be shared.
  *
  * <p>With union {@code own}, a prompt's generation depends on the prompt, its id and the options
- * alone. With {@code shared} and {@code budget} a sequence also computes with the rows its mates
+ * alone, but for rounding on a device. With {@code shared} and {@code budget} a sequence also computes with the rows its mates
  * called, so its text depends on who was in flight with it: the same prompts in the same order and
  * batch size give the same text, another partitioning may not.
  */

@@ -28,7 +28,7 @@ final class AnswerOptions {
       names = "--context",
       paramLabel = "N",
       description = "most positions of a prompt and its answer, if the model has as many; a task's"
-          + " cache holds batch size x context (default: ${DEFAULT-VALUE})")
+          + " cache holds batch size x context, on a device what fits of that (default: ${DEFAULT-VALUE})")
   private int context;
 
   Decoding greedy(long seed) {

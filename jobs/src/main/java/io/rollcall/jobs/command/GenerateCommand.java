@@ -5,6 +5,7 @@ import io.rollcall.jobs.generate.GenerateRequest;
 import io.rollcall.jobs.generate.GenerateResult;
 import io.rollcall.jobs.output.WriteMode;
 import java.io.IOException;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Command;
@@ -18,8 +19,8 @@ import picocli.CommandLine.Option;
         + " saved, to OUTPUT/generations, OUTPUT/sparsity and OUTPUT/runs.",
     footer = {
       "",
-      "With union own a prompt's answer does not depend on its batch; with shared and budget it may"
-          + " change with the batch size and the partitions.",
+      "With union own, on the CPU, a prompt's answer does not depend on its batch; with shared and"
+          + " budget it may change with the batch size and the partitions.",
       "A prompt that cannot be answered becomes a row with finish_reason error. Rows that share an id"
           + " become one such row; a row without an id gets null#<hash of the row> for one.",
       "",
@@ -27,6 +28,13 @@ import picocli.CommandLine.Option;
     })
 final class GenerateCommand implements Callable<Integer> {
   @Mixin private InputOptions input;
+
+  @Option(
+      names = "--keep-columns",
+      split = ",",
+      paramLabel = "NAME",
+      description = "input columns to carry over into generations, comma-separated")
+  private List<String> keepColumns = List.of();
 
   @Option(
       names = "--output",
@@ -64,7 +72,7 @@ final class GenerateCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     GenerateRequest request =
         new GenerateRequest(
-            input.source(),
+            input.source(keepColumns),
             output,
             WriteMode.parse(mode),
             model.source(),

@@ -27,19 +27,16 @@ final class InputOptions {
   private String prompt;
 
   @Option(
-      names = "--keep-columns",
-      split = ",",
-      paramLabel = "NAME",
-      description = "input columns to carry over into generations, comma-separated")
-  private List<String> keep = List.of();
-
-  @Option(
       names = "--limit",
       paramLabel = "N",
       description = "answer at most N prompts, the same ones each time; 0 for all")
   private long limit;
 
   PromptSource source() {
-    return new PromptSource(input, id, prompt, keep, limit);
+    return source(List.of());
+  }
+
+  PromptSource source(List<String> keepColumns) {
+    return new PromptSource(input, id, prompt, keepColumns, limit);
   }
 }

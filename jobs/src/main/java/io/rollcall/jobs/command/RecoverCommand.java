@@ -28,6 +28,7 @@ import picocli.CommandLine.Option;
           + " --max-loss with this input: corrections that take them further from dense are not written. An"
           + " eighth of the others decides how much of each map is kept. A few hundred documents do;"
           + " --limit takes a sample of a large table.",
+      "On the CPU: --backend auto is cpu here, and cuda is refused.",
       "",
       "Example: rollcall recover --profile profile.json --input docs.parquet --references-column"
           + " summary --batch-size 8 --output recovered.json"

@@ -28,6 +28,7 @@ import picocli.CommandLine.Option;
       "",
       "Predictors learn which neurons the oracle calls at decode positions: those of the references,"
           + " else of the model's own greedy answers. An eighth of the documents is held out.",
+      "On the CPU: --backend auto is cpu here, and cuda is refused.",
       "",
       "Example: rollcall train-predictor --input docs.parquet --prompt-column text"
           + " --references-column summary --sparsity 0.7 --output profile.json"

@@ -11,7 +11,7 @@ import java.io.Serializable;
  * @param batchSize most sequences in a decode step of one task
  * @param maxNewTokens most tokens generated for a prompt
  * @param context most positions of a prompt and its answer, bounded by the model's own; the
- *     key/value cache of a task holds batchSize x context
+ *     key/value cache of a task holds batchSize x context, on a device what fits of that
  * @param temperature 0 for greedy
  * @param template raw, summarize, chat or a file; null for the model's own
  */

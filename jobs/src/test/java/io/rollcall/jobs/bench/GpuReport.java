@@ -105,7 +105,7 @@ public final class GpuReport {
             METHOD, Column.of("prompts", "prompts", "%,.0f"), BATCH,
             Column.of("tokens/s", "tokens_per_s", "%,.0f"),
             Column.of("engine's", "engine_tokens_per_s", "%,.0f"),
-            Column.of("ratio", "ratio", "%.2f").atLeast(0.9),
+            Column.of("ratio", "ratio", "%.2f").atLeast(0.95),
             Column.of("tokens/s of wall", "job_tokens_per_wall_s", "%,.0f"),
             Column.of("error rows", "error_rows", "%.0f"), DENSITY));
   }

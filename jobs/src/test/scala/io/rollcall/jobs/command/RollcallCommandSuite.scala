@@ -104,7 +104,7 @@ class RollcallCommandSuite extends AnyFunSuite {
       Seq("--union", "own") -> "profiles bring their own",
       Seq("--max-loss", "0") -> "--max-loss 0.0 is not above 0",
       Seq("--temperature", "1") -> "--temperature",
-      Seq("--keep-columns", "a") -> "leave out --keep-columns")
+      Seq("--keep-columns", "a") -> "Unknown options: '--keep-columns'")
     bad.foreach { case (options, words) =>
       assert(refused(evaluate ++ Seq("--references-column", "r") ++ options: _*).contains(words), options)
     }

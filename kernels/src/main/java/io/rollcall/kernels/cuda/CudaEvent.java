@@ -32,17 +32,6 @@ public final class CudaEvent implements AutoCloseable {
     }
   }
 
-  /** Whether the moment has come, without waiting. */
-  public boolean done() {
-    context.use();
-    int code = JCudaDriver.cuEventQuery(event);
-    if (code == jcuda.driver.CUresult.CUDA_ERROR_NOT_READY) {
-      return false;
-    }
-    context.check(code, "asking for an event");
-    return true;
-  }
-
   /** Milliseconds of device time between two recorded events; waits for neither. */
   public static float millis(CudaEvent from, CudaEvent to) {
     from.context.use();

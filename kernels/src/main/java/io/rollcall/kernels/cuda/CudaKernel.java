@@ -63,12 +63,6 @@ public final class CudaKernel {
     return block.memory.getInt(LaunchBlock.VALUES);
   }
 
-  /** Registers of a thread. */
-  public int registers() {
-    context.use();
-    return attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS);
-  }
-
   CudaContext context() {
     return context;
   }

@@ -76,7 +76,7 @@ final class Measurement {
    * @param calibration documents for thresholds and corrections
    * @param measured documents that neither sees
    * @param references column of the answers, in both
-   * @param predictors of d-countdown; null without
+   * @param predictors of d-countdown or s-countdown; null without
    * @param work folder of the profiles with corrections
    */
   Measurement(
