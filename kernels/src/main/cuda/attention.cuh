@@ -8,7 +8,6 @@
 #include "common.cuh"
 
 constexpr int kPagePositions = 64;
-constexpr float kLog2E = 1.4426950408889634f;
 
 // 2^x by the special function unit; exactly 0 at -infinity, exactly 1 at 0.
 __device__ __forceinline__ float exp2_approximate(float x) {

@@ -48,9 +48,13 @@ __device__ __forceinline__ void copy_bulk(void* shared, const void* global, int 
                :: "r"(shared_address(shared)), "l"(global), "r"(bytes), "r"(shared_address(barrier)) : "memory");
 }
 
-// A barrier among the first `threads` threads of the block, whole warps.
-__device__ __forceinline__ void barrier_among(int threads) {
-  asm volatile("bar.sync 1, %0;" :: "r"(threads) : "memory");
+// The block's barriers of hardware, `number` 1 to 15, among `threads` threads, whole warps: these wait for all
+// to come, or only say that they have come.
+__device__ __forceinline__ void barrier_among(int threads, int number = 1) {
+  asm volatile("bar.sync %1, %0;" :: "r"(threads), "r"(number) : "memory");
+}
+__device__ __forceinline__ void barrier_say(int threads, int number) {
+  asm volatile("bar.arrive %1, %0;" :: "r"(threads), "r"(number) : "memory");
 }
 
 #endif

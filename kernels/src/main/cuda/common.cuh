@@ -96,12 +96,7 @@ __device__ __forceinline__ void load_matrix4_transposed(uint32_t (&r)[4], const 
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(shared_row)) : "memory");
 }
 
-// Two matrices; lanes 0 to 15 give the addresses.
-__device__ __forceinline__ void load_matrix2(uint32_t (&r)[2], const void* shared_row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
-               : "=r"(r[0]), "=r"(r[1]) : "r"(shared_address(shared_row)) : "memory");
-}
-
+// Two matrices, transposed; lanes 0 to 15 give the addresses.
 __device__ __forceinline__ void load_matrix2_transposed(uint32_t (&r)[2], const void* shared_row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
                : "=r"(r[0]), "=r"(r[1]) : "r"(shared_address(shared_row)) : "memory");
@@ -181,16 +176,6 @@ __device__ __forceinline__ int block_sum(int value, int* scratch) {
   if (lane == 0) scratch[warp] = value;
   __syncthreads();
   value = warp_sum(lane < warps ? scratch[lane] : 0);
-  __syncthreads();
-  return value;
-}
-
-__device__ __forceinline__ float block_max(float value, float* scratch) {
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
-  value = warp_max(value);
-  if (lane == 0) scratch[warp] = value;
-  __syncthreads();
-  value = warp_max(lane < warps ? scratch[lane] : -INFINITY);
   __syncthreads();
   return value;
 }

@@ -37,8 +37,9 @@ __device__ void held_project_of(const char* elements, const uint16_t* scales, co
     return at < rows ? at : -1;
   };
   stream.run({elements, scales, columns}, own_tiles(divide_up(rows, 16)), held, x, batch, row, [&](int own) {
-    const int r = threadIdx.x % 16, b = threadIdx.x / 16, at = tile_of(own) * 16 + r;
-    if (b < batch && at < rows) y[static_cast<size_t>(b) * rows + at] = stream.total(r, b);
+    const int r = threadIdx.x % 16, at = tile_of(own) * 16 + r;
+    for (int b = threadIdx.x / 16; b < batch; b += Stream::kFinishing / 16)
+      if (at < rows) y[static_cast<size_t>(b) * rows + at] = stream.total(r, b);
   });
 }
 
@@ -51,8 +52,9 @@ __device__ void held_hidden_of(const char* elements, const uint16_t* scales, con
   typename Stream::X held(shared + Stream::kFixedBytes, columns);
   const auto row = [&](int own, int r) { return tile_of(own) * 16 + r; };
   stream.run({elements, scales, columns}, own_tiles(rows / 16), held, x, batch, row, [&](int own) {
-    const int r = threadIdx.x % 16, b = threadIdx.x / 16;
-    if (b < batch) y[static_cast<size_t>(b) * rows + tile_of(own) * 16 + r] = to_f16(stream.total(r, b));
+    const int r = threadIdx.x % 16;
+    for (int b = threadIdx.x / 16; b < batch; b += Stream::kFinishing / 16)
+      y[static_cast<size_t>(b) * rows + tile_of(own) * 16 + r] = to_f16(stream.total(r, b));
   });
 }
 
@@ -137,8 +139,19 @@ struct HeldUnion {
     if (lane < kBatch && (votes & kSame << lane)) atomicAdd(&counts[lane], __popc(votes & kSame << lane));
   }
 
-  // The multiplying warps of a layer past its crossover.
-  __device__ void multiply_all(Stream& stream, int tiles, const typename Stream::X& x, int* flags, int* counts) const {
+  // The multiplying warps.
+  __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x, bool crossed) const {
+    const int tiles = crossed ? 2 * called.tiles : called.tiles;
+    for (int tile = 0; tile < tiles; tile++) stream.multiply(x, first.columns);
+    if (!crossed) {
+      KnownRows known(called, 16, called.tiles);
+      while (known.next()) stream.multiply(x, second.columns);
+    }
+    stream.leave();
+  }
+
+  // The finishing warps of a layer past its crossover.
+  __device__ void finish_all(Stream& stream, int tiles, int* flags, int* counts) const {
     const uint64_t active = active_mask(calls.state, batch);
     const float threshold = calls.threshold();
     const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;
@@ -147,65 +160,73 @@ struct HeldUnion {
       calls.record_dense();
       known_union.say();
     }
-    for (int half = 0; half < 2 * tiles; half++) {
-      stream.multiply(x, first.columns);
-      if (r < 8) {
-        const int row = tile_of(half / 2) * 16 + half % 2 * 8 + r;
-        const float g = activate(activation, stream.total(r, b)), up = stream.total(r + 8, b);
-        const bool in = active >> b & 1;
-        const bool call = in && calls.called(dense_score(kind, g, up), calls.scale(row), threshold);
-        count_calls(call, half % 2 * 8 + r, b, flags, counts);
-        coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(in && (!own || call) ? g * up : 0);
-      }
-      if (half % 2 == 0) continue;
-      barrier_among(Stream::kMultiplying);
-      const int lane = threadIdx.x % kWarp;
-      const unsigned mask = __ballot_sync(kAllLanes, lane < 16 && flags[lane & 15] != 0);
-      if (threadIdx.x == 0) union_bits[tile_of(half / 2)] = static_cast<uint16_t>(mask);
-      union_rows += __popc(mask);
-    }
-    barrier_among(Stream::kMultiplying);
+    for (int half = 0; half < 2 * tiles; half++)
+      stream.finish([&] {
+        if (r < 8) {
+          const int row = tile_of(half / 2) * 16 + half % 2 * 8 + r;
+          const float g = activate(activation, stream.total(r, b)), up = stream.total(r + 8, b);
+          const bool in = active >> b & 1;
+          const bool call = in && calls.called(dense_score(kind, g, up), calls.scale(row), threshold);
+          count_calls(call, half % 2 * 8 + r, b, flags, counts);
+          coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(in && (!own || call) ? g * up : 0);
+        }
+        if (half % 2 == 0) return;
+        const unsigned mask = called_mask(flags);
+        if (threadIdx.x == 0) union_bits[tile_of(half / 2)] = static_cast<uint16_t>(mask);
+        union_rows += __popc(mask);
+      });
+    barrier_among(Stream::kFinishing);
     calls.add(union_rows, counts, kBatch);
   }
 
-  __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x, float* scores,
-                           int* flags, int* counts) const {
+  // Which of 16 rows have flags, once all finishing warps have set theirs.
+  __device__ unsigned called_mask(const int* flags) const {
+    const int lane = threadIdx.x % kWarp;
+    barrier_among(Stream::kFinishing);
+    return __ballot_sync(kAllLanes, lane < 16 && flags[lane & 15] != 0);
+  }
+
+  // The finishing warps.
+  __device__ void finish(Stream& stream, const CalledRows& called, float* scores, int* flags, int* counts) const {
     const uint64_t active = active_mask(calls.state, batch);
     const float threshold = calls.threshold();
-    const int lane = threadIdx.x % kWarp;
-    const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;  // of a result; r < 16 has one
+    // results of a thread: rows kEach apart
+    constexpr int kEach = Stream::kFinishing / kBatch;
+    const int first_row = threadIdx.x / kBatch, b = threadIdx.x % kBatch;
     int count = 0;
-    for (int tile = 0; tile < called.tiles; tile++) {
-      stream.multiply(x, first.columns);
-      if (r < 16) {
-        float score = stream.total(r, b);
-        if (kind == Second::kUp) score = activate(activation, score);
-        scores[(tile * 16 + r) * kBatch + b] = score;
-        const bool call = (active >> b & 1) && calls.called(score, calls.scale(tile_of(tile) * 16 + r), threshold);
-        count_calls(call, r, b, flags, counts);
-      }
-      barrier_among(Stream::kMultiplying);
-      const unsigned mask = __ballot_sync(kAllLanes, lane < 16 && flags[lane & 15] != 0);
-      if (threadIdx.x < kWarp) {
-        called.publish(tile, called.append(tile * 16, mask, count));
-        if (lane == 0) union_bits[tile_of(tile)] = static_cast<uint16_t>(mask);
-      }
-      count += __popc(mask);
-    }
+    for (int tile = 0; tile < called.tiles; tile++)
+      stream.finish([&] {
+#pragma unroll
+        for (int r = first_row; r < 16; r += kEach) {
+          float score = stream.total(r, b);
+          if (kind == Second::kUp) score = activate(activation, score);
+          scores[(tile * 16 + r) * kBatch + b] = score;
+          const bool call = (active >> b & 1) && calls.called(score, calls.scale(tile_of(tile) * 16 + r), threshold);
+          count_calls(call, r, b, flags, counts);
+        }
+        const unsigned mask = called_mask(flags);
+        if (threadIdx.x < kWarp) {
+          called.publish(tile, called.append(tile * 16, mask, count));
+          if (threadIdx.x == 0) union_bits[tile_of(tile)] = static_cast<uint16_t>(mask);
+        }
+        count += __popc(mask);
+      });
     if (threadIdx.x == 0) known_union.say();
-    barrier_among(Stream::kMultiplying);
+    barrier_among(Stream::kFinishing);
     KnownRows known(called, 16, called.tiles);
-    while (known.next()) {
-      stream.multiply(x, second.columns);
-      const int local = r < 16 ? known.row(r) : -1;
-      if (local >= 0) {
-        const int row = row_of(local);
-        const float score = scores[local * kBatch + b];
-        const bool used = (active >> b & 1) && (!own || calls.called(score, calls.scale(row), threshold));
-        const float s = used ? coefficient(kind, activation, stream.total(r, b), 0, score) : 0;
-        coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(s);
-      }
-    }
+    while (known.next())
+      stream.finish([&] {
+#pragma unroll
+        for (int r = first_row; r < 16; r += kEach) {
+          const int local = known.row(r);
+          if (local < 0) continue;
+          const int row = row_of(local);
+          const float score = scores[local * kBatch + b];
+          const bool used = (active >> b & 1) && (!own || calls.called(score, calls.scale(row), threshold));
+          const float s = used ? coefficient(kind, activation, stream.total(r, b), 0, score) : 0;
+          coefficients[static_cast<size_t>(row) * kBatch + b] = to_neuron(s);
+        }
+      });
     calls.add(count, counts, kBatch);
   }
 
@@ -231,12 +252,13 @@ struct HeldUnion {
       return;
     }
     depend_wait();
-    if (threadIdx.x == 0) x.ask(from, first.columns, batch, stream.held);
+    if (Stream::finishes()) {
+      crossed ? finish_all(stream, tiles, flags, counts) : finish(stream, called, scores, flags, counts);
+      return;
+    }
+    if (Stream::first_multiplying()) x.ask(from, first.columns, batch, stream.held);
     barrier_wait(stream.held, 0);
-    if (crossed)
-      multiply_all(stream, tiles, x, flags, counts);
-    else
-      multiply(stream, called, x, scores, flags, counts);
+    multiply(stream, called, x, crossed);
   }
 };
 
@@ -252,7 +274,7 @@ struct HeldUnion {
 #endif
 
 #define HELD_KERNEL(NAME, FORMAT, PRECISION, BATCH, PARAMETERS, ...)                      \
-  extern "C" __global__ void __launch_bounds__(384, 1) NAME##_##FORMAT##_n##BATCH PARAMETERS { \
+  extern "C" __global__ void __launch_bounds__(512, 1) NAME##_##FORMAT##_n##BATCH PARAMETERS { \
     constexpr Precision kPrecision = PRECISION;                                               \
     constexpr int kBatch = BATCH;                                                             \
     (void)kPrecision, (void)kBatch;                                                           \

@@ -63,7 +63,7 @@ struct HeldPredicted {
 
   // The asking warps.
   __device__ void ask(Stream& stream, const Units& units, const CalledRows& called) const {
-    const int lane = threadIdx.x % kWarp, asker = (threadIdx.x - Stream::kMultiplying) / kWarp;
+    const int lane = threadIdx.x % kWarp, asker = Stream::asker();
     const int copies = units.halves * (Factor::kQuantised ? 2 : 1);
     for (; stream.at < units.stages(); stream.at++) {
       const int slot = stream.at % Stream::kStages, first = stream.at * units.in_stage;
@@ -97,7 +97,7 @@ struct HeldPredicted {
   // The multiplying warps: calls of all units.
   __device__ void call(Stream& stream, const Units& units, const CalledRows& called, const Z& z, uint16_t* callers,
                        int* counts, int* union_rows, bool crossed) const {
-    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
+    const int warp = Stream::multiplier(), lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
     const int row_bytes = Factor::row_bytes(factor.columns);
     const uint64_t active = active_mask(calls.state, batch);
     const float threshold = calls.threshold();
@@ -160,29 +160,37 @@ struct HeldPredicted {
 #pragma unroll
       for (int c = 0; c < 2; c++)
         if (g == 0 && calls_of[j][c] != 0) atomicAdd(counts + 8 * j + 2 * t + c, calls_of[j][c]);
-    barrier_among(Stream::kMultiplying);
+    // sums take z's place, and who finishes needs the counts
+    barrier_among(Stream::kSumming);
+  }
+
+  // The multiplying warps, then: gate and up of the called neurons.
+  __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x) const {
+    KnownRows known(called, kUnit, called.tiles);
+    while (known.next()) stream.multiply(x, gate_up.columns);
+    stream.leave();
+  }
+
+  // The finishing warps: the record, and coefficients of the called neurons.
+  __device__ void finish(Stream& stream, const CalledRows& called, const uint16_t* callers, const int* counts,
+                         const int* union_rows, bool crossed) const {
+    const uint64_t active = active_mask(calls.state, batch);
+    const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;  // of a result; r < 8 has one
+    barrier_among(Stream::kSumming);
     calls.add(*union_rows, counts, kBatch);
     if (threadIdx.x == 0) {
       if (crossed) calls.record_dense();
       known_union.say();
     }
-  }
-
-  // The multiplying warps: coefficients of the called neurons.
-  __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x,
-                           const uint16_t* callers) const {
-    const uint64_t active = active_mask(calls.state, batch);
-    const int r = threadIdx.x / kBatch, b = threadIdx.x % kBatch;  // of a result; r < 8 has one
     KnownRows known(called, kUnit, called.tiles);
-    while (known.next()) {
-      stream.multiply(x, gate_up.columns);
-      const int local = r < kUnit ? known.row(r) : -1;
-      if (local >= 0) {
+    while (known.next())
+      stream.finish([&] {
+        const int local = r < kUnit ? known.row(r) : -1;
+        if (local < 0) return;
         const bool used = (own ? callers[local] : active) >> b & 1;
         const float s = used ? activate(activation, stream.total(r, b)) * stream.total(r + 8, b) : 0;
         coefficients[static_cast<size_t>(row_of(local)) * kBatch + b] = to_neuron(s);
-      }
-    }
+      });
   }
 
   // Whole block. Every block has a tile.
@@ -210,14 +218,18 @@ struct HeldPredicted {
       return;
     }
     depend_wait();
-    if (threadIdx.x == 0) {
+    if (Stream::finishes()) {
+      finish(stream, called, callers, counts, &union_rows, crossed);
+      return;
+    }
+    if (Stream::first_multiplying()) {
       z.ask(from_z, factor.columns, batch, stream.held);
       x.ask(from_x, gate_up.columns, batch, stream.held + 1);
     }
     barrier_wait(stream.held, 0);
     call(stream, units, called, z, callers, counts, &union_rows, crossed);
     barrier_wait(stream.held + 1, 0);
-    multiply(stream, called, x, callers);
+    multiply(stream, called, x);
   }
 };
 
@@ -233,7 +245,7 @@ struct HeldPredicted {
 #endif
 
 #define PREDICTED(FACTOR, FACTOR_PRECISION, FORMAT, PRECISION, BATCH)                                              \
-  extern "C" __global__ void __launch_bounds__(384, 1) held_predicted_##FACTOR##_##FORMAT##_n##BATCH(             \
+  extern "C" __global__ void __launch_bounds__(512, 1) held_predicted_##FACTOR##_##FORMAT##_n##BATCH(             \
       const char* factor, const uint16_t* factor_scales, const f16* z, int rank, const char* gate_up,             \
       const uint16_t* gate_up_scales, const f16* x, int columns, int rows, int batch, CALLS_PARAMETERS,           \
       int activation, int own, int folded, uint8_t* union_bits, int* known_union, f16* coefficients) {            \

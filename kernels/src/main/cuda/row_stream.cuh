@@ -4,10 +4,16 @@
 //   out[r, b] = sum over k of W[row(r), k] x[b, k],   b < kBatch
 //
 // The block works through tiles of 16 rows, one after the other. A stage is up to 2048 bytes of each of
-// a tile's rows. Four warps ask for stages, four rows each, a bulk copy a row: a warp asks for one after
-// the other, so copies are long and askers several. Eight warps multiply, each its
-// share of the columns; they add up at the tile's end. Stages of all tiles follow each other through one
-// ring, so that memory never rests. A tile may have fewer rows than 16: the missing ones are not read, and
+// a tile's rows; stages of all tiles follow each other through one ring, so that memory never rests. Roles of
+// a block's warps:
+//
+//   0 to 3     finish: add what the multiplying warps have summed, and put it where it belongs
+//   4 to 11    multiply, each its share of the columns, and leave a tile's sums in one of two places
+//   12 to 15   ask for stages, four rows each, a bulk copy a row: a warp asks for one after the other, so
+//              copies are long and askers several
+//
+// So a tile's end, with what follows from it, costs those that multiply two barriers that they seldom wait at.
+// A tile may have fewer rows than 16: the missing ones are not read, and
 // their sums are no one's. Which rows a tile has need only be known when the ring reaches it, so that rows
 // found by earlier tiles of the same block can follow (held.cu).
 //
@@ -81,12 +87,15 @@ struct RowPieces {
         }
       } else {
         uint32_t a[4][4];
+        const uint32_t scales[2] = {*reinterpret_cast<const uint32_t*>(low + piece),
+                                    *reinterpret_cast<const uint32_t*>(high + piece)};  // of both pieces
 #pragma unroll
         for (int r = 0; r < 4; r++) {
-          const uint32_t scale = scale_pair(r % 2 ? high[piece + r / 2] : low[piece + r / 2]);
+          const uint32_t scale = __byte_perm(scales[r % 2], 0, r / 2 ? 0x3232 : 0x1010);
+          uint32_t pairs[4];
+          int4_pairs(raw[r], pairs);
 #pragma unroll
-          for (int p = 0; p < 4; p++)
-            a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_f16x2(int4_pair(raw[r] >> (4 * p)), scale);
+          for (int p = 0; p < 4; p++) a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_f16x2(pairs[p], scale);
         }
 #pragma unroll
         for (int j = 0; j < kBatchTiles; j++) {
@@ -113,9 +122,11 @@ __device__ __forceinline__ int tile_of(int own) { return blockIdx.x + own * grid
 template <Precision kPrecision, int kBatch>
 struct RowStream {
   using Weights = Format<kPrecision>;
-  static constexpr int kWarps = 8;
-  static constexpr int kMultiplying = kWarps * kWarp;        // threads that multiply
-  static constexpr int kAskers = 4;                          // warps that ask, after them
+  static constexpr int kWarps = 8;    // that multiply
+  static constexpr int kAskers = 4;   // warps
+  static constexpr int kFinishing = 128;  // threads of each role, in this order
+  static constexpr int kMultiplying = kWarps * kWarp;
+  static constexpr int kSumming = kFinishing + kMultiplying;
   static constexpr int kRows = 16;
   static constexpr int kRowBytes = Weights::kQuantised ? 2048 : 1024;  // of a row in a stage
   static constexpr int kRowPitch = kRowBytes + 16;
@@ -125,8 +136,10 @@ struct RowStream {
   static constexpr int kScalePitch = Weights::kQuantised ? kScaleRowBytes + 16 : 0;
   static constexpr int kStageBytes = kRows * (kRowPitch + kScalePitch);
   static constexpr int kStages = kBatch == 8 ? (Weights::kQuantised ? 4 : 7) : (Weights::kQuantised ? 2 : 4);
-  static constexpr int kSumPitch = kBatch + 8;
-  static constexpr int kSumsBytes = kWarps * kRows * kSumPitch * 4;
+  static constexpr int kTileSums = kWarps * kRows * kBatch;
+  static constexpr int kSumsBytes = 2 * kTileSums * 4;
+  // Numbers of barriers, of two places for sums each: they are there, and they may be overwritten.
+  static constexpr int kThere = 2, kFree = 4;
   static constexpr int kBarrierBytes = 128;  // 2 kStages + 2 of 8 bytes
   static constexpr int kSumsAt = kStages * kStageBytes + kBarrierBytes;
   // Dynamic shared memory before the held activations.
@@ -154,11 +167,12 @@ struct RowStream {
   };
 
   char* ring;
-  float* warp_sums;  // [kWarps x kRows x kSumPitch]
+  float* warp_sums;  // [2 x kWarps x kRows x kBatch]
   uint64_t* full;    // [kStages]
   uint64_t* empty;   // [kStages]
   uint64_t* held;    // of activations: at most two
   int at = 0;        // stages asked for, or multiplied
+  int ended = 0;     // tiles multiplied, or finished
   float sums[kBatchTiles][4];
 
   // Whole block; ends with a barrier.
@@ -179,7 +193,13 @@ struct RowStream {
     clear();
   }
 
-  __device__ static bool asks() { return threadIdx.x >= kMultiplying; }
+  __device__ static bool finishes() { return threadIdx.x < kFinishing; }
+  __device__ static bool asks() { return threadIdx.x >= kSumming; }
+  // Among the warps that multiply, or that ask.
+  __device__ static int multiplier() { return (threadIdx.x - kFinishing) / kWarp; }
+  __device__ static int asker() { return (threadIdx.x - kSumming) / kWarp; }
+  // One of the multiplying threads, which asks for activations.
+  __device__ static bool first_multiplying() { return threadIdx.x == kFinishing; }
   __device__ static int steps(int columns) { return divide_up(columns, kColumns); }
 
   __device__ void clear() {
@@ -192,7 +212,7 @@ struct RowStream {
   static constexpr int kAskedRows = kRows / kAskers;
 
   // The row of a tile that this lane of an asking warp asks for.
-  __device__ static int asked_row() { return (threadIdx.x - kMultiplying) / kWarp * kAskedRows + threadIdx.x % kAskedRows; }
+  __device__ static int asked_row() { return asker() * kAskedRows + threadIdx.x % kAskedRows; }
 
   // The asking warps: all stages of a tile. `row` is the matrix's row that is the tile's asked_row(),
   // negative for none.
@@ -218,10 +238,9 @@ struct RowStream {
     }
   }
 
-  // The multiplying warps: all stages of a tile. Afterwards total(r, b) may be read by any of their
-  // threads until the next tile's end.
+  // The multiplying warps: all stages of a tile, whose sums are left to who finishes it.
   __device__ void multiply(const X& x, int columns) {
-    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
+    const int warp = multiplier(), lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
     const int row_bytes = Weights::row_bytes(columns);
     for (int from = 0; from < row_bytes; from += kRowBytes, at++) {
       const int slot = at % kStages;
@@ -242,27 +261,48 @@ struct RowStream {
       __syncwarp();
       if (lane == 0) barrier_arrive(empty + slot);
     }
-    barrier_among(kMultiplying);  // the last tile's totals have been read
-    float* mine = warp_sums + warp * kRows * kSumPitch + 2 * t;
+    if (ended >= 2) barrier_among(kSumming, kFree + place());
 #pragma unroll
     for (int j = 0; j < kBatchTiles; j++) {
-      *reinterpret_cast<float2*>(mine + g * kSumPitch + 8 * j) = make_float2(sums[j][0], sums[j][1]);
-      *reinterpret_cast<float2*>(mine + (g + 8) * kSumPitch + 8 * j) = make_float2(sums[j][2], sums[j][3]);
+      *reinterpret_cast<float2*>(warp_sum(warp, g, 8 * j + 2 * t)) = make_float2(sums[j][0], sums[j][1]);
+      *reinterpret_cast<float2*>(warp_sum(warp, g + 8, 8 * j + 2 * t)) = make_float2(sums[j][2], sums[j][3]);
     }
     clear();
-    barrier_among(kMultiplying);
+    barrier_say(kSumming, kThere + place());
+    ended++;
+  }
+
+  // The multiplying warps, last of all: every barrier that finishing warps say so at has been waited at.
+  __device__ void leave() {
+    for (int last = min(ended, 2); last > 0; last--) barrier_among(kSumming, kFree + (ended - last) % 2);
+  }
+
+  // The finishing warps: done() when the next tile's sums are there. It may read total() and meet the others
+  // of these warps at barrier_among(kFinishing).
+  template <class Done>
+  __device__ void finish(const Done& done) {
+    barrier_among(kSumming, kThere + place());
+    done();
+    barrier_say(kSumming, kFree + place());
+    ended++;
   }
 
   __device__ float total(int r, int b) const {
     float sum = 0;
 #pragma unroll
-    for (int w = 0; w < kWarps; w++) sum += warp_sums[(w * kRows + r) * kSumPitch + b];
+    for (int w = 0; w < kWarps; w++) sum += *warp_sum(w, r, b);
     return sum;
   }
 
+  __device__ int place() const { return ended % 2; }
+
+  // With 16 sequences every other pair of rows has its halves swapped, so that no bank is met twice.
+  __device__ float* warp_sum(int warp, int r, int b) const {
+    return warp_sums + place() * kTileSums + (warp * kRows + r) * kBatch + (b ^ (kBatch == 16 ? (r >> 1 & 1) * 8 : 0));
+  }
+
   // All tiles of one matrix whose rows are known beforehand: row(tile, r), negative for none; done(tile)
-  // is called by the multiplying threads after each, when total() is there. Weights are asked for before
-  // depend_wait(). Whole block.
+  // finishes one. Weights are asked for before depend_wait(). Whole block.
   template <class Row, class Done>
   __device__ void run(const StreamedMatrix& matrix, int tiles, const X& x, const f16* from, int batch,
                       const Row& row, const Done& done) {
@@ -271,12 +311,14 @@ struct RowStream {
       return;
     }
     depend_wait();
-    if (threadIdx.x == 0) x.ask(from, matrix.columns, batch, held);
-    barrier_wait(held, 0);
-    for (int tile = 0; tile < tiles; tile++) {
-      multiply(x, matrix.columns);
-      done(tile);
+    if (finishes()) {
+      for (int tile = 0; tile < tiles; tile++) finish([&] { done(tile); });
+      return;
     }
+    if (first_multiplying()) x.ask(from, matrix.columns, batch, held);
+    barrier_wait(held, 0);
+    for (int tile = 0; tile < tiles; tile++) multiply(x, matrix.columns);
+    leave();
   }
 };
 

@@ -296,9 +296,10 @@ struct RowTile {
 #pragma unroll
           for (int r = 0; r < 4; r++) {
             const uint32_t scale = scale_pair(r % 2 ? high[chunk + r / 2] : low[chunk + r / 2]);
+            uint32_t pairs[4];
+            int4_pairs(raw[r], pairs);
 #pragma unroll
-            for (int p = 0; p < 4; p++)
-              a[r / 2 * 2 + p / 2][i][r % 2 + p % 2 * 2] = multiply_f16x2(int4_pair(raw[r] >> (4 * p)), scale);
+            for (int p = 0; p < 4; p++) a[r / 2 * 2 + p / 2][i][r % 2 + p % 2 * 2] = multiply_f16x2(pairs[p], scale);
           }
         }
       }

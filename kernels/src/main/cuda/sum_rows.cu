@@ -117,7 +117,7 @@ struct ColumnTile {
         } else {
           const uint32_t raw = *reinterpret_cast<const uint32_t*>(row + weight_place(warp, rank) * 16 + g / 2 * 4) >> (g % 2 * 8);
           columns01[r] = multiply_f16x2(int4_pair(raw), scale);
-          columns23[r] = multiply_f16x2(int4_pair(raw >> 4), scale);
+          columns23[r] = multiply_f16x2(int4_pair_above(raw), scale);
         }
       }
 #pragma unroll

@@ -17,16 +17,16 @@
 // (known_union.cuh). The warps ask by cp.async, a lane for 16 bytes:
 // a bulk copy is asked for by one lane at a time, and rows this short do not leave the time for it.
 //
-// Rows in shared memory lie 16 bytes further apart than they are long. Eight rows at once then meet no
-// bank twice: reads of 16 bytes of each (ldmatrix: f16, s), and of 32 bytes of each second (int8, int4).
+// Rows in shared memory lie 16 bytes further apart than they are long, so that eight rows at once meet no
+// bank twice. How quantised ones become operands is in rank_pairs.cuh.
 //
 // Bytes: the union's rows once; s once a column tile, from L2, as y.
 
 #include "bulk_copy.cuh"
 #include "calls.cuh"
 #include "known_union.cuh"
+#include "rank_pairs.cuh"
 #include "row_list.cuh"
-#include "weights.cuh"
 
 extern __shared__ __align__(128) char shared[];
 
@@ -132,52 +132,10 @@ struct SumStream {
     }
   }
 
-  // Column, within the warp's 32, of row m of A operand i: the quantised formats' order is their own.
-  __device__ static int column_of(int i, int m) {
-    if constexpr (kPrecision == Precision::kF16) return i * 16 + m;
-    return m % 8 * 4 + i * 2 + m / 8;
-  }
-
-  // The integers of a lane's four columns for two ranks, as pairs of ranks: the columns' order is that of
-  // column_of, the first two operand 0's.
-  __device__ static void pair_ranks(uint32_t first, uint32_t second, int g, uint32_t (&pairs)[4]) {
-    if constexpr (kPrecision == Precision::kInt8) {
-      const uint32_t low = __byte_perm(first, second, 0x5410), high = __byte_perm(first, second, 0x7632);
-      pairs[0] = int8_pair(low), pairs[1] = int8_pair(high), pairs[2] = int8_pair(low >> 8), pairs[3] = int8_pair(high >> 8);
-    } else {
-      // an even lane group has bytes 0 and 2 of the word of 8 columns, an odd one 1 and 3
-      const uint32_t half = (g & 1) * 0x1111;
-      const uint32_t low = __byte_perm(first, second, 0x4440 + half), high = __byte_perm(first, second, 0x6662 + half);
-      pairs[0] = int4_pair(low), pairs[1] = int4_pair(high), pairs[2] = int4_pair(low >> 4), pairs[3] = int4_pair(high >> 4);
-    }
-  }
-
-  // kProducts times 16 ranks from k on: all that shared memory has to give is asked for first.
+  // B of kProducts times 16 ranks from k on.
   template <int kProducts>
-  __device__ void multiply(const char* weights, const char* s_rows, const char* scale_rows, int k) {
-    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
-    uint32_t a[kProducts][2][4], b[kProducts][kBatchTiles][2];
-    uint32_t raw[kProducts][4];
-    uint16_t scale[kProducts][4];
-    if constexpr (kQuantised) {
-#pragma unroll
-      for (int p = 0; p < kProducts; p++)
-#pragma unroll
-        for (int r = 0; r < 4; r++) {
-          const int rank = k + 16 * p + 2 * t + (r & 1) + (r >> 1) * 8;
-          const int word = kPrecision == Precision::kInt8 ? warp * 8 + g : warp * 4 + g / 2;
-          raw[p][r] = *reinterpret_cast<const uint32_t*>(weights + rank * kRowPitch + word * 4);
-          scale[p][r] = *reinterpret_cast<const uint16_t*>(scale_rows + rank * kScaleRowBytes + warp * 2);
-        }
-    } else {
-#pragma unroll
-      for (int p = 0; p < kProducts; p++)
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          const int rank = k + 16 * p + (lane & 7) + (lane >> 4) * 8;
-          load_matrix4_transposed(a[p][i], weights + rank * kRowPitch + (warp * 4 + i * 2 + (lane >> 3 & 1)) * 16);
-        }
-    }
+  __device__ static void load_s(uint32_t (&b)[kProducts][kBatchTiles][2], const char* s_rows, int k) {
+    const int lane = threadIdx.x % kWarp;
     if constexpr (kBatchTiles == 1 && kProducts == 2) {
       uint32_t both[4];
       load_matrix4_transposed(both, s_rows + (k + lane) * kSPitch);
@@ -192,26 +150,55 @@ struct SumStream {
         b[p][0][0] = both[0], b[p][0][1] = both[1], b[p][1][0] = both[2], b[p][1][1] = both[3];
       }
     }
+  }
+
+  // kProducts times 16 ranks from k on, f16: all that shared memory has to give is asked for first.
+  template <int kProducts>
+  __device__ void multiply(const Slot& slot, int k) {
+    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+    uint32_t a[kProducts][2][4], b[kProducts][kBatchTiles][2];
 #pragma unroll
-    for (int p = 0; p < kProducts; p++) {
-      if constexpr (kQuantised) {
+    for (int p = 0; p < kProducts; p++)
 #pragma unroll
-        for (int h = 0; h < 2; h++) {
-          uint32_t pairs[4];
-          pair_ranks(raw[p][2 * h], raw[p][2 * h + 1], g, pairs);
-          // of this half's two ranks; both operands are pairs of ranks, and the smaller one is scaled
-          const uint32_t factor =
-              multiply_f16x2(scale[p][2 * h] | static_cast<uint32_t>(scale[p][2 * h + 1]) << 16, kF16Of4096);
-#pragma unroll
-          for (int j = 0; j < kBatchTiles; j++) b[p][j][h] = multiply_f16x2(b[p][j][h], factor);
-#pragma unroll
-          for (int c = 0; c < 4; c++) a[p][c / 2][2 * h + c % 2] = pairs[c];
-        }
+      for (int i = 0; i < 2; i++) {
+        const int rank = k + 16 * p + (lane & 7) + (lane >> 4) * 8;
+        load_matrix4_transposed(a[p][i], weights_of(slot) + rank * kRowPitch + (warp * 4 + i * 2 + (lane >> 3 & 1)) * 16);
       }
+    load_s(b, s_of(slot), k);
+#pragma unroll
+    for (int p = 0; p < kProducts; p++)
 #pragma unroll
       for (int j = 0; j < kBatchTiles; j++)
 #pragma unroll
         for (int i = 0; i < 2; i++) multiply_16x8x16(sums[i][j], a[p][i], b[p][j]);
+  }
+
+  // 32 ranks from k on, quantised.
+  __device__ void multiply_packed(const Slot& slot, int k) {
+    using Pairs = RankPairs<kPrecision>;
+    const int warp = threadIdx.x / kWarp;
+    Pairs packed;
+    packed.load(weights_of(slot) + k * kRowPitch + warp * Pairs::kWords * 16, kRowPitch,
+                scales_of(slot) + k * kScaleRowBytes, warp);
+    uint32_t b[2][kBatchTiles][2];
+    load_s(b, s_of(slot), k);
+#pragma unroll
+    for (int p = 0; p < 2; p++) {
+      uint32_t a[2][4];
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        uint32_t pairs[2][2];
+        packed.unpack(pairs, 2 * p + h);
+#pragma unroll
+        for (int i = 0; i < 2; i++) a[i][2 * h] = pairs[i][0], a[i][2 * h + 1] = pairs[i][1];
+        const uint32_t factor = multiply_f16x2(packed.scale[2 * p + h], kF16Of4096);
+#pragma unroll
+        for (int j = 0; j < kBatchTiles; j++) b[p][j][h] = multiply_f16x2(b[p][j][h], factor);
+      }
+#pragma unroll
+      for (int j = 0; j < kBatchTiles; j++)
+#pragma unroll
+        for (int i = 0; i < 2; i++) multiply_16x8x16(sums[i][j], a[i], b[p][j]);
     }
   }
 
@@ -228,9 +215,14 @@ struct SumStream {
     for (int i = 0; i < stages; i++, slot.advance()) {
       const int valid = min(kRows, ranks - i * kRows);
       barrier_wait(full + slot.at, slot.parity);
-      int k = 0;
-      for (; k + 16 < valid; k += 32) multiply<2>(weights_of(slot), s_of(slot), scales_of(slot), k);
-      if (k < valid) multiply<1>(weights_of(slot), s_of(slot), scales_of(slot), k);
+      if constexpr (kQuantised) {
+        // past the last rank are zeros
+        for (int k = 0; k < valid; k += 32) multiply_packed(slot, k);
+      } else {
+        int k = 0;
+        for (; k + 16 < valid; k += 32) multiply<2>(slot, k);
+        if (k < valid) multiply<1>(slot, k);
+      }
       __syncwarp();
       if (threadIdx.x % kWarp == 0) barrier_arrive(empty + slot.at);
     }
@@ -251,18 +243,18 @@ struct SumStream {
 #pragma unroll
       for (int c = 0; c < 2; c++) {
         const int b = 8 * j + 2 * t + c;
-        if (b >= batch) continue;
         float* to = y + static_cast<size_t>(b) * columns + column;
         if constexpr (kQuantised) {
-          // rows g and g + 8 of both operands are columns 4 g, + 1, + 2, + 3
-          *reinterpret_cast<float4*>(to + column_of(0, g)) =
-              make_float4(sums[0][j][c], sums[0][j][c + 2], sums[1][j][c], sums[1][j][c + 2]);
+          const float4 four = RankPairs<kPrecision>::columns(sums[0][j], sums[1][j], c);
+          if (b < batch) *reinterpret_cast<float4*>(to + RankPairs<kPrecision>::first_column()) = four;
         } else {
 #pragma unroll
           for (int i = 0; i < 2; i++)
 #pragma unroll
-            for (int h = 0; h < 2; h++)
-              if (column + column_of(i, g + 8 * h) < columns) to[column_of(i, g + 8 * h)] = sums[i][j][c + 2 * h];
+            for (int h = 0; h < 2; h++) {
+              const int at = i * 16 + g + 8 * h;
+              if (b < batch && column + at < columns) to[at] = sums[i][j][c + 2 * h];
+            }
         }
       }
   }

@@ -49,6 +49,22 @@ __device__ __forceinline__ uint32_t multiply_f16x2(uint32_t a, uint32_t b) {
   return *reinterpret_cast<const uint32_t*>(&r);
 }
 
+// The bits of the mask, or-ed or xor-ed with others: one instruction, where the compiler, which has room for
+// one constant, makes two.
+template <uint32_t kMask, uint32_t kBits>
+__device__ __forceinline__ uint32_t masked_or(uint32_t value) {
+  uint32_t r;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(r) : "r"(value), "n"(kMask), "n"(kBits));
+  return r;
+}
+
+template <uint32_t kMask, uint32_t kBits>
+__device__ __forceinline__ uint32_t masked_xor(uint32_t value) {
+  uint32_t r;
+  asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(r) : "r"(value), "n"(kMask), "n"(kBits));
+  return r;
+}
+
 // a b + c
 __device__ __forceinline__ uint32_t fuse_f16x2(uint32_t a, uint32_t b, uint32_t c) {
   const __half2 r = __hfma2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b),
@@ -59,17 +75,24 @@ __device__ __forceinline__ uint32_t fuse_f16x2(uint32_t a, uint32_t b, uint32_t 
 // The bytes at bits 0 to 7 and 16 to 23, two's complement, as f16: exact. With the sign bit flipped a
 // byte is its value + 128, which 1024's low bits take.
 __device__ __forceinline__ uint32_t int8_pair(uint32_t bytes) {
-  return subtract_f16x2(((bytes & 0x00ff00ffu) ^ 0x00800080u) | kF16Of1024, kF16Of1152);
+  return subtract_f16x2(masked_xor<0x00ff00ffu, 0x00800080u | kF16Of1024>(bytes), kF16Of1152);
 }
 
 // The nibbles at bits 0 to 3 and 16 to 19, value + 8, as f16: exact.
 __device__ __forceinline__ uint32_t int4_pair(uint32_t nibbles) {
-  return subtract_f16x2((nibbles & 0x000f000fu) | kF16Of1024, kF16Of1032);
+  return subtract_f16x2(masked_or<0x000f000fu, kF16Of1024>(nibbles), kF16Of1032);
 }
 
 // The nibbles at bits 4 to 7 and 20 to 23, likewise: there they are 1024's sixteens.
 __device__ __forceinline__ uint32_t int4_pair_above(uint32_t nibbles) {
-  return fuse_f16x2((nibbles & 0x00f000f0u) | kF16Of1024, kF16OfSixteenth, kF16OfMinus72);
+  return fuse_f16x2(masked_or<0x00f000f0u, kF16Of1024>(nibbles), kF16OfSixteenth, kF16OfMinus72);
+}
+
+// The four pairs of a word, lowest first.
+__device__ __forceinline__ void int4_pairs(uint32_t nibbles, uint32_t (&pairs)[4]) {
+  const uint32_t above = nibbles >> 8;
+  pairs[0] = int4_pair(nibbles), pairs[1] = int4_pair_above(nibbles);
+  pairs[2] = int4_pair(above), pairs[3] = int4_pair_above(above);
 }
 
 // Twice the same scale.

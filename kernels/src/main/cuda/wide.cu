@@ -7,6 +7,7 @@
 //   wide_gate_up   the dense coefficients
 //   wide_union     scores, calls and the other product of a sparse feed-forward at once (held.cu), or scores
 //                  and calls `alone`, for what has to know the whole union first: a budget, a crossover
+//   wide_predicted wide_union by an f16 predictor, gate and up quantised
 //   wide_gathered  the other product over such a union
 //
 // In wide_union a cluster calls neurons of its own rows and reads the called rows of the other matrix right

@@ -18,20 +18,16 @@
 //
 // A stage of the ring: s of its rows, swizzled as wgmma reads it (a multiple of 1024 bytes); the rows' 256
 // columns, 16 bytes further apart than they are long, so that eight rows at once meet no bank twice; their
-// scales.
-//
-// Unpacking. ldmatrix transposes 16 bits at a time: what a lane gets of two ranks is a pair of f16 columns,
-// or two int8 columns or four int4 ones of both ranks, and one mask makes a pair of ranks of it. A warp has
-// 32 columns, one scale a rank; the lane that has a pair of ranks' scales tells the others.
+// scales. How quantised ones become operands is in rank_pairs.cuh.
 //
 // Bytes: the union's rows once; s once a column tile, from L2, as y.
 
 #include "bulk_copy.cuh"
 #include "calls.cuh"
 #include "known_union.cuh"
+#include "rank_pairs.cuh"
 #include "row_list.cuh"
 #include "warpgroup.cuh"
-#include "weights.cuh"
 
 extern __shared__ __align__(1024) char shared[];
 
@@ -56,6 +52,7 @@ struct WideSum {
   static constexpr int kSteps = kChunk / 16;
   static constexpr int kSBytes = kRows * kBatch * 2;
   static constexpr int kStageBytes = divide_up(kSBytes + kRows * (kRowPitch + kScaleRowBytes), 1024) * 1024;
+  using Packed = RankPairs<kPrecision>;  // 32 ranks, quantised
   static constexpr int kMostStages = 12;
   static constexpr int kBarrierBytes = 2 * 8 * kMostStages;
 
@@ -143,49 +140,23 @@ struct WideSum {
 
   // ---- multiplying -------------------------------------------------------------------------------------
 
-  // A stage's weights as ldmatrix gives them, and the scales of the warp's columns for the same ranks.
-  struct Packed {
-    // of 32 ranks, eight each
-    static constexpr int kWords = kPrecision == Precision::kInt8 ? 2 : 1;
-    uint32_t raw[kRows / 32][kWords][4];
-    uint32_t scale[kRows / 32][4];
-  };
-
-  __device__ static void load(Packed& packed, const char* weights, const char* scale_rows) {
-    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-    const char* at = weights + lane * kRowPitch + warp * Packed::kWords * 16;
-#pragma unroll
-    for (int n = 0; n < kRows / 32; n++) {
-      // of the eight groups of columns, one to four lanes
-      load_matrix4_transposed(packed.scale[n], scale_rows + (n * 32 + lane) * kScaleRowBytes);
-#pragma unroll
-      for (int w = 0; w < Packed::kWords; w++)
-        load_matrix4_transposed(packed.raw[n][w], at + n * 32 * kRowPitch + w * 16);
-#pragma unroll
-      for (int r = 0; r < 4; r++)
-        packed.scale[n][r] = __shfl_sync(kAllLanes, packed.scale[n][r], warp * 4 + lane % 4);
-    }
+  // The n-th 32 ranks of a stage.
+  __device__ void load(Packed& packed, const Slot& slot, int n) const {
+    const int warp = threadIdx.x / kWarp;
+    packed.load(weights_of(slot) + n * 32 * kRowPitch + warp * Packed::kWords * 16, kRowPitch,
+                scales_of(slot) + n * 32 * kScaleRowBytes, warp);
   }
 
-  // The n-th 32 ranks as A of their products. Which columns that makes rows g and g + 8 of a tile: store().
-  __device__ static void unpack(uint32_t (&a)[kSteps][kTiles][4], const Packed& packed, int n) {
+  // They as A of their products.
+  __device__ static void unpack(uint32_t (&a)[kSteps][kTiles][4], const Packed& packed) {
 #pragma unroll
     for (int r = 0; r < 4; r++) {
-      const uint32_t scale = packed.scale[n][r];
       uint32_t pairs[kTiles][2];
-      if constexpr (kPrecision == Precision::kInt8) {
-#pragma unroll
-        for (int i = 0; i < kTiles; i++)
-          pairs[i][0] = int8_pair(packed.raw[n][i][r]), pairs[i][1] = int8_pair(packed.raw[n][i][r] >> 8);
-      } else {
-        const uint32_t low = packed.raw[n][0][r], high = low >> 8;
-        pairs[0][0] = int4_pair(low), pairs[0][1] = int4_pair_above(low);
-        pairs[1][0] = int4_pair(high), pairs[1][1] = int4_pair_above(high);
-      }
+      packed.unpack(pairs, r);
 #pragma unroll
       for (int i = 0; i < kTiles; i++)
 #pragma unroll
-        for (int h = 0; h < 2; h++) a[r / 2][i][r % 2 * 2 + h] = multiply_f16x2(pairs[i][h], scale);
+        for (int h = 0; h < 2; h++) a[r / 2][i][r % 2 * 2 + h] = multiply_f16x2(pairs[i][h], packed.scale[r]);
     }
   }
 
@@ -213,12 +184,12 @@ struct WideSum {
       wgmma_writes_done();
       const Columns s_rows(s_of(slot));
       uint32_t a[2][kSteps][kTiles][4];
-      Packed packed;
-      if constexpr (kQuantised) load(packed, weights_of(slot), scales_of(slot));
+      Packed packed[2];
+      if constexpr (kQuantised) load(packed[0], slot, 0), load(packed[1], slot, 1);
 #pragma unroll
       for (int c = 0; c < 2; c++) {
         // while the chunk before is multiplied
-        if constexpr (kQuantised) unpack(a[c], packed, c);
+        if constexpr (kQuantised) unpack(a[c], packed[c]);
         else load_f16(a[c], weights_of(slot), c * kChunk);
         wgmma_fence();
 #pragma unroll
@@ -243,30 +214,30 @@ struct WideSum {
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
     const int column = first_column + warp * 32;
 #pragma unroll
-    for (int i = 0; i < kTiles; i++)
+    for (int j = 0; j < kBatch / 8; j++) {
+      float d[kTiles][4];  // of each operand, row g of two sequences, row g + 8
 #pragma unroll
-      for (int j = 0; j < kBatch / 8; j++) {
-        float d[4];  // row g of two sequences, row g + 8
+      for (int i = 0; i < kTiles; i++)
 #pragma unroll
-        for (int c = 0; c < 4; c++) d[c] = sums[i][4 * j + c] * (1 / kNeuronScale);
+        for (int c = 0; c < 4; c++) d[i][c] = sums[i][4 * j + c] * (1 / kNeuronScale);
+#pragma unroll
+      for (int c = 0; c < 2; c++) {
+        const int b = 8 * j + 2 * t + c;
+        float* to = y + static_cast<size_t>(b) * columns + column;
         if constexpr (kQuantised) {
-          // the rows of lane groups 2 n and 2 n + 1 are columns 0 and 2, 1 and 3 of four: each group takes
-          // all four of one sequence
-          const bool odd = g & 1;
-          const float first = __shfl_xor_sync(kAllLanes, odd ? d[0] : d[1], 4);
-          const float second = __shfl_xor_sync(kAllLanes, odd ? d[2] : d[3], 4);
-          const int b = 8 * j + 2 * t + odd, at = kPrecision == Precision::kInt8 ? i * 16 + g / 2 * 4 : g / 2 * 8 + i * 4;
-          if (b < batch)
-            *reinterpret_cast<float4*>(y + static_cast<size_t>(b) * columns + column + at) =
-                odd ? make_float4(first, d[1], second, d[3]) : make_float4(d[0], first, d[2], second);
+          const float4 four = Packed::columns(d[0], d[1], c);
+          if (b < batch) *reinterpret_cast<float4*>(to + Packed::first_column()) = four;
         } else {
 #pragma unroll
-          for (int c = 0; c < 4; c++) {
-            const int b = 8 * j + 2 * t + c % 2, at = column + i * 16 + g + c / 2 * 8;
-            if (b < batch && at < columns) y[static_cast<size_t>(b) * columns + at] = d[c];
-          }
+          for (int i = 0; i < kTiles; i++)
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+              const int at = i * 16 + g + h * 8;
+              if (b < batch && column + at < columns) to[at] = d[i][c + 2 * h];
+            }
         }
       }
+    }
   }
 };
 

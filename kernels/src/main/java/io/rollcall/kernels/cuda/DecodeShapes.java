@@ -19,7 +19,7 @@ final class DecodeShapes {
   static final int MOST_HELD = 16;
   /** Rows of a tile of a product with held activations. */
   static final int HELD_ROWS = 16;
-  static final int HELD_THREADS = 384;
+  static final int HELD_THREADS = 512;
   static final int MOST_INTERMEDIATE = 32768;
   static final int MOST_SPLITS = 16;
   /** Rows of a block of sum_rows, sum_stream or wide_sum. */
@@ -104,9 +104,9 @@ final class DecodeShapes {
     return stages * heldStageBytes(type) + 128 + heldSumsBytes(tile);
   }
 
-  /** The last of them: sums of its warps. */
+  /** The last of them: sums of its warps, of two tiles. */
   static int heldSumsBytes(int tile) {
-    return 8 * HELD_ROWS * (tile + 8) * 4;
+    return 2 * 8 * HELD_ROWS * tile * 4;
   }
 
   /** Of a stage of its ring. */
