@@ -5,12 +5,11 @@
 //
 // One block a row, which stays in the block's registers between the two lines; threads x kVectors x 4
 // elements cover d (a multiple of 64, at most 16384). At one row the kernel is nothing but latency,
-// so a thread asks for all it needs before it uses any of it. Many partials of few rows are more than a
-// multiprocessor reads in that time: then a cluster of blocks shares a row's columns (sm_90).
+// so a thread asks for all it needs before it uses any of it.
 //
 // Bytes a row: hidden 4d read and, where it changed, 4d written; partials 4d each; x 2d; weight 4d,
 // from L2 after the first row.
-#include "cluster.cuh"
+#include "common.cuh"
 #include "step_state.cuh"
 
 namespace {
@@ -29,42 +28,8 @@ constexpr bool kWeightEarly = kVectors <= 2;
 
 __device__ __forceinline__ bool in_row(int vector, int d) { return 4 * vector < d; }
 
-// Which of the blocks that share a row this one is, and how many they are.
-__device__ __forceinline__ int share() {
-#if __CUDA_ARCH__ >= 900
-  return cluster_rank();
-#else
-  return 0;
-#endif
-}
-__device__ __forceinline__ int shares() {
-#if __CUDA_ARCH__ >= 900
-  return cluster_size();
-#else
-  return 1;
-#endif
-}
-
 template <int kVectors>
-__device__ __forceinline__ int vector_of(int v) { return (share() * kVectors + v) * blockDim.x + threadIdx.x; }
-
-// Every thread of the blocks that share a row gets the result.
-__device__ __forceinline__ float row_sum(float value) {
-  __shared__ float scratch[kWarp];
-  float sum = block_sum(value, scratch);
-#if __CUDA_ARCH__ >= 900
-  const int blocks = shares();
-  if (blocks > 1) {
-    __shared__ float sums[8];  // of as many blocks at most
-    if (threadIdx.x < blocks) store_in(address_in(sums + share(), threadIdx.x), __float_as_uint(sum));
-    cluster_arrive();
-    cluster_wait();
-    sum = 0;
-    for (int i = 0; i < blocks; i++) sum += sums[i];
-  }
-#endif
-  return sum;
-}
+__device__ __forceinline__ int vector_of(int v) { return v * blockDim.x + threadIdx.x; }
 
 // Not through the read-only path (.nc): the assembler moves such a load down behind depend_wait().
 __device__ __forceinline__ float4 load_early(const float4* from) {
@@ -87,13 +52,14 @@ __device__ __forceinline__ void load_weight(const Row& row, float4 (&weight)[kVe
 // h: this thread's elements, zero beyond the row.
 template <int kVectors>
 __device__ __forceinline__ void normalise(const Row& row, const float4 (&h)[kVectors], float4 (&weight)[kVectors]) {
+  __shared__ float scratch[kWarp];
   float squares = 0.0f;
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
     squares += (h[v].x * h[v].x + h[v].y * h[v].y) + (h[v].z * h[v].z + h[v].w * h[v].w);
   }
   if (!kWeightEarly<kVectors>) load_weight<kVectors>(row, weight);
-  const float factor = rsqrtf(__fdividef(row_sum(squares), row.d) + row.epsilon);
+  const float factor = rsqrtf(__fdividef(block_sum(squares, scratch), row.d) + row.epsilon);
   uint2* to = reinterpret_cast<uint2*>(row.x);
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
@@ -131,23 +97,18 @@ __device__ __forceinline__ void add_partials(const float* partial, long long spl
   }
 }
 
-// hidden, and this row of partial: of the row that is normalised; kMost partials are asked for at a time.
-// Elements beyond the row become zero.
-template <int kVectors, int kMost = 8 / kVectors>
+// hidden, and this row of partial: of the row that is normalised. Elements beyond the row become zero.
+template <int kVectors>
 __device__ __forceinline__ void load_residual(const float* hidden, const float* partial, int splits,
                                               long long split_stride, int d, float4 (&h)[kVectors]) {
 #pragma unroll
   for (int v = 0; v < kVectors; v++) {
     h[v] = reinterpret_cast<const float4*>(hidden)[min(vector_of<kVectors>(v), d / 4 - 1)];
   }
+  constexpr int kMost = 8 / kVectors;
 #pragma unroll 1
   for (; splits >= kMost; splits -= kMost, partial += kMost * split_stride) {
     add_partials<kVectors, kMost>(partial, split_stride, d, h);
-  }
-  if (kMost > 8 && splits >= 8) {
-    add_partials<kVectors, 8>(partial, split_stride, d, h);
-    partial += 8 * split_stride;
-    splits -= 8;
   }
   if (kMost > 4 && splits >= 4) {
     add_partials<kVectors, 4>(partial, split_stride, d, h);
@@ -176,15 +137,15 @@ __device__ __forceinline__ void store_hidden(float* hidden, int d, const float4 
 }
 
 // hidden [n x d] in and out, partial [splits][split_stride], of which row r begins at r * d.
-template <int kVectors, int kMost>
+template <int kVectors>
 __device__ __forceinline__ void residual(float* hidden, const float* partial, int splits, long long split_stride,
                                          Row row) {
   depend_release();
   float4 h[kVectors], weight[kVectors];
   if (kWeightEarly<kVectors>) load_weight<kVectors>(row, weight);
   depend_wait();
-  const long long at = static_cast<long long>(blockIdx.x / shares()) * row.d;
-  load_residual<kVectors, kMost>(hidden + at, partial + at, splits, split_stride, row.d, h);
+  const long long at = static_cast<long long>(blockIdx.x) * row.d;
+  load_residual<kVectors>(hidden + at, partial + at, splits, split_stride, row.d, h);
   if (splits > 0) store_hidden<kVectors>(hidden + at, row.d, h);
   row.x += at;
   normalise<kVectors>(row, h, weight);
@@ -226,19 +187,12 @@ __device__ __forceinline__ void embed(const int* tokens, const f16* table, float
 
 }  // namespace
 
-// Clusters of 2, 4 or 8 blocks of d / 4 / blocks threads, whole warps.
-extern "C" __global__ void __launch_bounds__(512, 1) norm_residual_shared(
-    float* hidden, const float* partial, int splits, long long split_stride, const float* weight, f16* x, int d,
-    float epsilon) {
-  residual<1, 16>(hidden, partial, splits, split_stride, Row{weight, x, d, epsilon});
-}
-
 // Grid: n. Threads: d / 4 / V rounded up to whole warps. V is the number of float4 a thread holds.
 #define NORM_KERNELS(V)                                                                                         \
   extern "C" __global__ void __launch_bounds__(1024, 1) norm_residual_##V(                                         \
       float* hidden, const float* partial, int splits, long long split_stride, const float* weight, f16* x,    \
       int d, float epsilon) {                                                                                   \
-    residual<V, 8 / V>(hidden, partial, splits, split_stride, Row{weight, x, d, epsilon});                             \
+    residual<V>(hidden, partial, splits, split_stride, Row{weight, x, d, epsilon});                             \
   }                                                                                                             \
   extern "C" __global__ void __launch_bounds__(1024, 1) norm_gather_##V(                                           \
       const int* rows, const float* hidden, const float* partial, int splits, long long split_stride,           \

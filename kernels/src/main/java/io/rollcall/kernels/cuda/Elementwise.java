@@ -12,10 +12,6 @@ import java.util.Locale;
 public final class Elementwise {
   private static final int MAX_WIDTH = 16384;
   private static final int THREADS = 256;
-  /** Of a row's norm: blocks of a cluster, its threads, and partials from which several are faster. */
-  private static final int MOST_SHARES = 8;
-  private static final int MOST_SHARED_THREADS = 512;
-  private static final int LEAST_SHARED_SPLITS = 4;
   /** What s = act(g) u is kept times, in f16, between the products of a feed-forward. */
   public static final float NEURON_SCALE = 1 / 64f;
 
@@ -40,19 +36,6 @@ public final class Elementwise {
     /** float4 a thread holds: 1, 2 or 4. */
     private int vectors() {
       return width <= 4096 ? 1 : width <= 8192 ? 2 : 4;
-    }
-
-    /** How many blocks share each of so many rows, which have so many partials; 1 for none. */
-    private int shares(CudaDevice device, int rows, int splits) {
-      if (device.major() < 9 || splits < LEAST_SHARED_SPLITS) {
-        return 1;
-      }
-      int shares = MOST_SHARES;
-      while (shares > 1
-          && (rows * shares > device.multiprocessors() || width / 4 % (32 * shares) != 0)) {
-        shares /= 2;
-      }
-      return width / 4 / shares <= MOST_SHARED_THREADS ? shares : 1;
     }
 
     private Launch launch(int rows) {
@@ -84,12 +67,9 @@ public final class Elementwise {
   public void residualNorm(
       CudaStream stream, DeviceBuffer hidden, Partials partials, Norm norm, DeviceBuffer x,
       int rows) {
-    int shares = norm.shares(context.device(), rows, partials.splits());
     stream.launch(
-        context.kernel(shares > 1 ? "norm_residual_shared" : "norm_residual_" + norm.vectors()),
-        shares > 1
-            ? Launch.of(rows * shares, norm.width() / 4 / shares).withCluster(shares).withOverlap()
-            : norm.launch(rows),
+        context.kernel("norm_residual_" + norm.vectors()),
+        norm.launch(rows),
         hidden, partials.sums(), partials.splits(), partials.stride(), norm.weight(), x,
         norm.width(), norm.epsilon());
   }
