@@ -39,6 +39,40 @@ __device__ __forceinline__ float2 unpack_f16(uint32_t pair) {
 __device__ __forceinline__ float low_f16(uint32_t pair) { return unpack_f16(pair).x; }
 __device__ __forceinline__ float high_f16(uint32_t pair) { return unpack_f16(pair).y; }
 
+// Pairs, halves of words.
+__device__ __forceinline__ uint32_t subtract_f16x2(uint32_t a, uint32_t b) {
+  const __half2 r = __hsub2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
+  return *reinterpret_cast<const uint32_t*>(&r);
+}
+
+__device__ __forceinline__ uint32_t multiply_f16x2(uint32_t a, uint32_t b) {
+  const __half2 r = __hmul2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
+  return *reinterpret_cast<const uint32_t*>(&r);
+}
+
+// a b + c
+__device__ __forceinline__ uint32_t fuse_f16x2(uint32_t a, uint32_t b, uint32_t c) {
+  const __half2 r = __hfma2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b),
+                            *reinterpret_cast<const __half2*>(&c));
+  return *reinterpret_cast<const uint32_t*>(&r);
+}
+
+// The bits of the mask, or-ed or xor-ed with others: one instruction, where the compiler, which has room for
+// one constant, makes two.
+template <uint32_t kMask, uint32_t kBits>
+__device__ __forceinline__ uint32_t masked_or(uint32_t value) {
+  uint32_t r;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(r) : "r"(value), "n"(kMask), "n"(kBits));
+  return r;
+}
+
+template <uint32_t kMask, uint32_t kBits>
+__device__ __forceinline__ uint32_t masked_xor(uint32_t value) {
+  uint32_t r;
+  asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(r) : "r"(value), "n"(kMask), "n"(kBits));
+  return r;
+}
+
 __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
@@ -70,6 +104,13 @@ __device__ __forceinline__ void copy_async_small(void* shared, const void* globa
   static_assert(kBytes == 4 || kBytes == 8, "cp.async.ca here copies 4 or 8 bytes");
   asm volatile("cp.async.ca.shared.global [%0], [%1], %2;"
                :: "r"(shared_address(shared)), "l"(global), "n"(kBytes) : "memory");
+}
+
+// cp.async of 4 bytes, or 4 zero bytes.
+__device__ __forceinline__ void copy_async4_or_zero(void* shared, const void* global, bool valid) {
+  const int bytes = valid ? 4 : 0;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+               :: "r"(shared_address(shared)), "l"(global), "r"(bytes) : "memory");
 }
 
 __device__ __forceinline__ void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
@@ -130,6 +171,13 @@ __device__ __forceinline__ void depend_release() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
+}
+
+// What another block wrote before it added to this is visible afterwards.
+__device__ __forceinline__ int load_acquire(const int* from) {
+  int value;
+  asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(from) : "memory");
+  return value;
 }
 
 // ---- reductions ------------------------------------------------------------------------------------

@@ -27,17 +27,10 @@ struct KnownUnion {
       return;
     }
     if (threadIdx.x == 0) {
-      while (said() < sayers) __nanosleep(100);
+      while (load_acquire(counters) < sayers) __nanosleep(100);
       const int blocks = static_cast<int>(gridDim.x * gridDim.y);
       if (atomicAdd(counters + 1, 1) == blocks - 1) counters[0] = counters[1] = 0;
     }
     __syncthreads();
-  }
-
- private:
-  __device__ int said() const {
-    int said;
-    asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(said) : "l"(counters) : "memory");
-    return said;
   }
 };

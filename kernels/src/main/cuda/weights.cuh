@@ -39,39 +39,6 @@ constexpr uint32_t kF16Of1032 = 0x64086408u;
 constexpr uint32_t kF16OfSixteenth = 0x2c002c00u;
 constexpr uint32_t kF16OfMinus72 = 0xd480d480u;
 
-__device__ __forceinline__ uint32_t subtract_f16x2(uint32_t a, uint32_t b) {
-  const __half2 r = __hsub2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
-  return *reinterpret_cast<const uint32_t*>(&r);
-}
-
-__device__ __forceinline__ uint32_t multiply_f16x2(uint32_t a, uint32_t b) {
-  const __half2 r = __hmul2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
-  return *reinterpret_cast<const uint32_t*>(&r);
-}
-
-// The bits of the mask, or-ed or xor-ed with others: one instruction, where the compiler, which has room for
-// one constant, makes two.
-template <uint32_t kMask, uint32_t kBits>
-__device__ __forceinline__ uint32_t masked_or(uint32_t value) {
-  uint32_t r;
-  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(r) : "r"(value), "n"(kMask), "n"(kBits));
-  return r;
-}
-
-template <uint32_t kMask, uint32_t kBits>
-__device__ __forceinline__ uint32_t masked_xor(uint32_t value) {
-  uint32_t r;
-  asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(r) : "r"(value), "n"(kMask), "n"(kBits));
-  return r;
-}
-
-// a b + c
-__device__ __forceinline__ uint32_t fuse_f16x2(uint32_t a, uint32_t b, uint32_t c) {
-  const __half2 r = __hfma2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b),
-                            *reinterpret_cast<const __half2*>(&c));
-  return *reinterpret_cast<const uint32_t*>(&r);
-}
-
 // The bytes at bits 0 to 7 and 16 to 23, two's complement, as f16: exact. With the sign bit flipped a
 // byte is its value + 128, which 1024's low bits take.
 __device__ __forceinline__ uint32_t int8_pair(uint32_t bytes) {
@@ -97,10 +64,3 @@ __device__ __forceinline__ void int4_pairs(uint32_t nibbles, uint32_t (&pairs)[4
 
 // Twice the same scale.
 __device__ __forceinline__ uint32_t scale_pair(uint16_t scale) { return scale | static_cast<uint32_t>(scale) << 16; }
-
-// cp.async of 4 bytes, or 4 zero bytes.
-__device__ __forceinline__ void copy_async4_or_zero(void* shared, const void* global, bool valid) {
-  const int bytes = valid ? 4 : 0;
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
-               :: "r"(shared_address(shared)), "l"(global), "r"(bytes) : "memory");
-}

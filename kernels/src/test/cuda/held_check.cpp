@@ -1,0 +1,345 @@
+// What held.cu, held_predicted.cu and sum_stream.cu compute for up to 16 sequences, on the CPU (simt.h),
+// against plain sums in f64. A line a case; the exit status is 1 if any is wrong.
+#include <memory>
+#include <string>
+
+#include "held.cu"
+#include "held_predicted.cu"
+#include "sum_stream.cu"
+
+alignas(1024) thread_local char shared[232 << 10];
+
+namespace {
+
+constexpr int kHeldThreads = 512;
+constexpr int kSumThreads = 320;
+
+int wrong = 0;
+std::mt19937 numbers(7);
+
+float uniform() { return (numbers() >> 8) / 8388608.0f - 1; }
+
+double silu(double x) { return x / (1 + std::exp(-x)); }
+
+const char* name(Precision precision) {
+  return precision == Precision::kF16 ? "f16" : precision == Precision::kInt8 ? "int8" : "int4";
+}
+
+void check(const std::string& what, double error, double most) {
+  const bool right = error <= most;
+  std::printf("%-72s %.1e %s\n", what.c_str(), error, right ? "right" : "WRONG");
+  if (!right) wrong++;
+}
+
+// The larger of the two, or NaN.
+double worse(double error, double computed, double expected) {
+  const double difference = std::fabs(computed - expected);
+  return difference <= error ? error : difference;
+}
+
+// Elements at an address that bulk copies take.
+template <class Element>
+struct Buffer {
+  std::unique_ptr<char[]> bytes;
+  Element* at;
+
+  explicit Buffer(size_t count) : bytes(new char[count * sizeof(Element) + 256]()) {
+    at = reinterpret_cast<Element*>((reinterpret_cast<uintptr_t>(bytes.get()) + 127) / 128 * 128);
+  }
+};
+
+// A matrix as weights.cuh lays it out, and its values.
+template <Precision kPrecision>
+struct Matrix {
+  int rows, columns;
+  std::vector<float> values;
+  Buffer<char> elements;
+  Buffer<uint16_t> scales;
+
+  Matrix(int rows, int columns)
+      : rows(rows), columns(columns), values(static_cast<size_t>(rows) * columns),
+        elements(values.size() * Format<kPrecision>::kBits / 8), scales(values.size() / 32) {
+    for (size_t i = 0; i < values.size(); i++) {
+      if (kPrecision == Precision::kF16) {
+        const f16 value = static_cast<f16>(uniform() * 0.05f);
+        values[i] = value;
+        reinterpret_cast<f16*>(elements.at)[i] = value;
+        continue;
+      }
+      constexpr int kLevels = kPrecision == Precision::kInt8 ? 256 : 16;
+      if (i % 32 == 0) scales.at[i / 32] = bits_of(static_cast<f16>(0.05f * 2 / kLevels * (1 + 0.5f * uniform())));
+      const int level = static_cast<int>(numbers() % kLevels) - kLevels / 2;
+      values[i] = level * to_float(f16_of(scales.at[i / 32]));
+      if (kPrecision == Precision::kInt8) {
+        constexpr int kPlace[4] = {0, 2, 1, 3};
+        elements.at[i / 4 * 4 + kPlace[i % 4]] = static_cast<char>(level);
+      } else {
+        constexpr int kNibble[8] = {0, 4, 1, 5, 2, 6, 3, 7};
+        reinterpret_cast<uint32_t*>(elements.at)[i / 8] |= static_cast<uint32_t>(level + 8) << 4 * kNibble[i % 8];
+      }
+    }
+  }
+
+  StreamedMatrix from(int row) const {
+    return {elements.at + static_cast<size_t>(row) * Format<kPrecision>::row_bytes(columns),
+            scales.at + static_cast<size_t>(row) * columns / 32, columns};
+  }
+
+  double dot(int row, const f16* x) const {
+    double sum = 0;
+    for (int k = 0; k < columns; k++) sum += static_cast<double>(values[static_cast<size_t>(row) * columns + k]) * to_float(x[k]);
+    return sum;
+  }
+};
+
+// A step of `batch` sequences, of which the second has ended where there are more than two.
+struct Step {
+  int batch;
+  StepState state{};
+  float threshold = 0;
+  int dense_from;
+  std::vector<int> records;
+
+  Step(int batch, int neurons, bool crossed)
+      : batch(batch), dense_from(crossed ? 1 : neurons + 1), records(2 * kRecordStride) {
+    state.batch = batch;
+    for (int b = 0; b < batch; b++) state.active[b] = batch > 2 && b == 1 ? 0 : 1;
+    records[0] = crossed ? 1 : 0;
+  }
+
+  bool active(int b) const { return b < batch && state.active[b]; }
+  int* record() { return records.data() + kRecordStride; }
+  Calls calls(bool logits) { return {&state, &threshold, &dense_from, nullptr, record(), 0, 1, logits}; }
+
+  // The threshold that a share of all scores is above.
+  void choose(std::vector<double> scores, double share) {
+    std::sort(scores.begin(), scores.end());
+    const size_t at = static_cast<size_t>((1 - share) * scores.size());
+    threshold = share >= 1 ? -1e9f : share <= 0 ? 1e9f : static_cast<float>(scores[at]);
+  }
+};
+
+Buffer<f16> activations(int batch, int columns) {
+  Buffer<f16> x(static_cast<size_t>(batch) * columns);
+  for (size_t i = 0; i < static_cast<size_t>(batch) * columns; i++) x.at[i] = static_cast<f16>(uniform());
+  return x;
+}
+
+// Scores and calls as they should be, and what a kernel made of them.
+template <int kBatch>
+struct Union {
+  int neurons;
+  std::vector<double> scores;  // [neurons x batch]
+  std::vector<uint32_t> bits;
+  Buffer<f16> coefficients;
+  int known[2] = {};
+
+  explicit Union(int neurons)
+      : neurons(neurons), bits(neurons / 32 + 1, 0xaaaaaaaau), coefficients(static_cast<size_t>(neurons) * kBatch) {}
+
+  bool has(int neuron) const { return bits[neuron / 32] >> neuron % 32 & 1; }
+  double score(int neuron, int b, int batch) const { return scores[static_cast<size_t>(neuron) * batch + b]; }
+
+  // The largest error of the coefficients s(neuron, b) of neurons that were computed, plus the number of
+  // wrong bits and counts. Scores at the threshold may fall on either side.
+  template <class Coefficient>
+  double error(Step& step, bool own, bool every, int blocks, const Coefficient& s) const {
+    double error = 0;
+    int mistakes = known[0] == blocks ? 0 : 1, count = 0;
+    std::vector<int> called(step.batch);
+    for (int i = 0; i < neurons; i++) {
+      bool any = false, close = false;
+      for (int b = 0; b < step.batch; b++) {
+        if (!step.active(b)) continue;
+        const double score = this->score(i, b, step.batch);
+        close |= std::fabs(score - step.threshold) < 2e-3;
+        any |= score > step.threshold;
+        called[b] += score > step.threshold;
+      }
+      count += has(i);
+      mistakes += has(i) != any && !close;
+      if (!has(i) && !every) continue;
+      for (int b = 0; b < kBatch; b++) {
+        const bool used = step.active(b) && (!own || score(i, b, step.batch) > step.threshold);
+        if (own && close) continue;
+        error = worse(error, to_float(coefficients.at[i * kBatch + b]), used ? s(i, b) * kNeuronScale : 0);
+      }
+    }
+    mistakes += step.record()[0] != count;
+    mistakes += step.record()[1] != (every ? 1 : 0);
+    for (int b = 0; b < step.batch; b++) mistakes += std::abs(step.record()[2 + b] - called[b]) > 4;
+    return error + mistakes;
+  }
+};
+
+// ---- cases -----------------------------------------------------------------------------------------
+
+struct Shape {
+  int batch, d, f, blocks;
+  std::string text() const {
+    return "batch " + std::to_string(batch) + ", " + std::to_string(f) + " x " + std::to_string(d) + " on " +
+           std::to_string(blocks);
+  }
+};
+
+template <Precision kPrecision, int kBatch>
+void sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, Step& step, const uint32_t* bits, int splits,
+         const std::string& what) {
+  const int d = down.columns, f = down.rows;
+  std::vector<float> y(static_cast<size_t>(splits) * step.batch * d, NAN);
+  const StreamedMatrix all = down.from(0);
+  simt::run(divide_up(d, 256), splits, kSumThreads, [&] {
+    sum_stream_of<kPrecision, kBatch>(all.elements, all.scales, s.at, f, d, step.batch, &step.state, step.record(), 0,
+                                      1, bits, KnownUnion{nullptr}, 0, y.data());
+  });
+  double error = 0;
+  for (int b = 0; b < step.batch; b++)
+    for (int c = 0; c < d; c++) {
+      double expected = 0, computed = 0;
+      for (int i = 0; i < f; i++)
+        if (bits == nullptr || bits[i / 32] >> i % 32 & 1)
+          expected += to_float(s.at[i * kBatch + b]) / static_cast<double>(kNeuronScale) * down.values[static_cast<size_t>(i) * d + c];
+      for (int split = 0; split < splits; split++) computed += y[(static_cast<size_t>(split) * step.batch + b) * d + c];
+      error = worse(error, computed, expected);
+    }
+  check(what, error, 2e-3);
+}
+
+template <Precision kPrecision, int kBatch>
+void dense(const Shape& shape) {
+  const auto [batch, d, f, blocks] = shape;
+  const std::string what = std::string(name(kPrecision)) + ", " + shape.text();
+  const Matrix<kPrecision> gate_up(2 * f, d), down(f, d);
+  const Buffer<f16> x = activations(kBatch, d);
+  const StreamedMatrix all = gate_up.from(0);
+  Step step(batch, f, false);
+
+  std::vector<float> y(static_cast<size_t>(batch) * 2 * f, NAN);
+  simt::run(blocks, 1, kHeldThreads, [&, batch = batch, d = d, f = f] {
+    held_project_of<kPrecision, kBatch>(all.elements, all.scales, x.at, 2 * f, d, batch, y.data());
+  });
+  Buffer<f16> hidden(y.size());
+  simt::run(blocks, 1, kHeldThreads, [&, batch = batch, d = d, f = f] {
+    held_hidden_of<kPrecision, kBatch>(all.elements, all.scales, x.at, 2 * f, d, batch, hidden.at);
+  });
+  double projected = 0, rounded = 0;
+  for (int b = 0; b < batch; b++)
+    for (int i = 0; i < 2 * f; i++) {
+      const double expected = gate_up.dot(i, x.at + static_cast<size_t>(b) * d);
+      projected = worse(projected, y[static_cast<size_t>(b) * 2 * f + i], expected);
+      rounded = worse(rounded, to_float(hidden.at[static_cast<size_t>(b) * 2 * f + i]), expected);
+    }
+  check("project " + what, projected, 2e-3);
+  check("hidden " + what, rounded, 4e-3);
+
+  Buffer<f16> s(static_cast<size_t>(f) * kBatch);
+  simt::run(blocks, 1, kHeldThreads, [&, batch = batch, d = d, f = f] {
+    held_gate_up_of<kPrecision, kBatch>(all.elements, all.scales, x.at, f, d, batch, &step.state, kSilu, s.at);
+  });
+  double error = 0;
+  for (int i = 0; i < f; i++)
+    for (int b = 0; b < kBatch; b++) {
+      const f16* of = x.at + static_cast<size_t>(b) * d;
+      const double expected = step.active(b) ? silu(gate_up.dot(i, of)) * gate_up.dot(f + i, of) * kNeuronScale : 0;
+      error = worse(error, to_float(s.at[i * kBatch + b]), expected);
+    }
+  check("gate and up " + what, error, 3e-4);
+  sum<kPrecision, kBatch>(down, s, step, nullptr, 3, "sum " + what);
+}
+
+template <Precision kPrecision, int kBatch>
+void united(const Shape& shape, Second kind, bool own, double share, bool crossed) {
+  const auto [batch, d, f, blocks] = shape;
+  const std::string what = std::string(name(kPrecision)) + (kind == Second::kGate ? " by up" : " by gate") +
+                           (own ? ", own" : "") + (crossed ? ", crossed" : "") + ", " + shape.text();
+  const Matrix<kPrecision> gate_up(2 * f, d), down(f, d);
+  const Buffer<f16> x = activations(kBatch, d);
+  Step step(batch, f, crossed);
+  Union<kBatch> found(f);
+  std::vector<double> gates, ups, of_active;
+  for (int i = 0; i < f; i++)
+    for (int b = 0; b < batch; b++) {
+      gates.push_back(silu(gate_up.dot(i, x.at + static_cast<size_t>(b) * d)));
+      ups.push_back(gate_up.dot(f + i, x.at + static_cast<size_t>(b) * d));
+      found.scores.push_back(std::fabs(kind == Second::kGate ? ups.back() : gates.back()));
+      if (step.active(b)) of_active.push_back(found.scores.back());
+    }
+  step.choose(of_active, share);
+  const StreamedMatrix first = gate_up.from(kind == Second::kGate ? f : 0);
+  const StreamedMatrix second = gate_up.from(kind == Second::kGate ? 0 : f);
+  simt::run(blocks, 1, kHeldThreads, [&, batch = batch, f = f] {
+    const HeldUnion<kPrecision, kBatch> held{first, second, f, batch, kSilu, own, kind, step.calls(false),
+                                             reinterpret_cast<uint16_t*>(found.bits.data()), {found.known},
+                                             found.coefficients.at};
+    held.run(x.at);
+  });
+  const double error = found.error(step, own, crossed, blocks, [&, batch = batch](int i, int b) {
+    return gates[i * batch + b] * ups[i * batch + b];
+  });
+  check("union " + what, error, 3e-4);
+  if (!crossed) sum<kPrecision, kBatch>(down, found.coefficients, step, found.bits.data(), 2, "sum of union " + what);
+}
+
+template <Precision kFactor, Precision kPrecision, int kBatch>
+void predicted(const Shape& shape, int rank, bool folded, bool own, double share, bool crossed) {
+  const auto [batch, d, f, blocks] = shape;
+  const std::string what = std::string(name(kPrecision)) + " by " + name(kFactor) + " of rank " + std::to_string(rank) +
+                           (folded ? ", folded" : "") + (own ? ", own" : "") + (crossed ? ", crossed" : "") + ", " +
+                           shape.text();
+  const Matrix<kPrecision> gate_up(2 * f, d);
+  const Matrix<kFactor> factor(2 * f, rank);
+  const Buffer<f16> x = activations(kBatch, d), z = activations(kBatch, rank);
+  Step step(batch, f, crossed);
+  Union<kBatch> found(f);
+  std::vector<double> of_active;
+  for (int i = 0; i < f; i++)
+    for (int b = 0; b < batch; b++) {
+      const f16* of = z.at + static_cast<size_t>(b) * rank;
+      found.scores.push_back(factor.dot(i, of) + (folded ? std::fabs(factor.dot(f + i, of)) : 0));
+      if (step.active(b)) of_active.push_back(found.scores.back());
+    }
+  step.choose(of_active, share);
+  simt::run(blocks, 1, kHeldThreads, [&, batch = batch, f = f] {
+    const HeldPredicted<kFactor, kPrecision, kBatch> held{
+        factor.from(0), gate_up.from(0), f, batch, kSilu, own, folded, step.calls(true),
+        reinterpret_cast<uint8_t*>(found.bits.data()), {found.known}, found.coefficients.at};
+    held.run(z.at, x.at);
+  });
+  const double error = found.error(step, own, crossed, blocks, [&, d = d, f = f](int i, int b) {
+    const f16* of = x.at + static_cast<size_t>(b) * d;
+    return silu(gate_up.dot(i, of)) * gate_up.dot(f + i, of);
+  });
+  check("predicted " + what, error, 3e-4);
+}
+
+template <Precision kPrecision>
+void all() {
+  dense<kPrecision, 8>({1, 512, 192, 3});
+  dense<kPrecision, 8>({5, 1280, 160, 2});
+  dense<kPrecision, 16>({9, 512, 320, 4});
+  dense<kPrecision, 16>({16, 2304, 96, 2});
+  united<kPrecision, 8>({1, 512, 192, 3}, Second::kGate, false, 0.1, false);
+  united<kPrecision, 8>({5, 1280, 160, 2}, Second::kGate, true, 0.3, false);
+  united<kPrecision, 8>({8, 256, 416, 5}, Second::kUp, false, 1, false);
+  united<kPrecision, 8>({3, 256, 96, 2}, Second::kUp, false, 0, false);
+  united<kPrecision, 8>({8, 512, 224, 3}, Second::kGate, true, 0.2, true);
+  united<kPrecision, 16>({16, 768, 192, 3}, Second::kGate, false, 0.1, false);
+  united<kPrecision, 16>({9, 512, 320, 4}, Second::kUp, true, 0.5, false);
+  united<kPrecision, 16>({16, 512, 224, 3}, Second::kUp, false, 0.2, true);
+  united<kPrecision, 16>({12, 4096, 96, 1}, Second::kGate, true, 0.05, false);
+  predicted<Precision::kInt4, kPrecision, 8>({1, 512, 192, 3}, 128, true, false, 0.1, false);
+  predicted<Precision::kF16, kPrecision, 8>({7, 512, 160, 2}, 64, false, true, 0.3, false);
+  predicted<Precision::kInt4, kPrecision, 8>({8, 256, 96, 2}, 128, false, false, 0, false);
+  predicted<Precision::kInt8, kPrecision, 16>({16, 512, 160, 2}, 128, true, true, 0.3, false);
+  predicted<Precision::kInt4, kPrecision, 16>({11, 768, 320, 3}, 640, true, false, 1, true);
+}
+
+}  // namespace
+
+int main() {
+  all<Precision::kF16>();
+  all<Precision::kInt8>();
+  all<Precision::kInt4>();
+  std::printf("%d wrong\n", wrong);
+  return wrong == 0 ? 0 : 1;
+}
