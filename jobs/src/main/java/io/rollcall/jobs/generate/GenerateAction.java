@@ -9,6 +9,7 @@ import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.input.PromptTable;
 import io.rollcall.jobs.output.OutputDirectory;
 import io.rollcall.jobs.output.RunRecord;
+import io.rollcall.jobs.output.Staging;
 import io.rollcall.jobs.output.Tables;
 import io.rollcall.jobs.output.TablesFormat;
 import io.rollcall.jobs.output.WriteMode;
@@ -100,6 +101,9 @@ public final class GenerateAction {
     output.requireOutside(request.input().path());
     RunRecord record = new RunRecord(output);
     PromptTable table = PromptTable.open(spark, request.input());
+    if (request.mode() == WriteMode.APPEND || request.mode() == WriteMode.RESUME) {
+      output.requireSameColumns(spark, Tables.generations(table.kept()));
+    }
     long rows = table.requireRows();
     output.prepare();
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
@@ -129,9 +133,6 @@ public final class GenerateAction {
           .put("model_digest", model.digest())
           .put("template", templateName);
     }
-    if (request.mode() == WriteMode.OVERWRITE) {
-      output.clear();
-    }
     ProfileRecord.put(record, profile);
     return run(output, table, rows, setup, profile, record, warning);
   }
@@ -157,12 +158,19 @@ public final class GenerateAction {
             profile.union().toString());
     TotalsAccumulator totals = new TotalsAccumulator();
     spark.sparkContext().register(totals, "rollcall totals");
+    Staging staging = output.staging(record.runId());
     try (var shown = progress.show(record.runId(), prompts)) {
-      infer(output, pending, partitions, labels, setup, profile, totals);
+      infer(staging, pending, partitions, labels, setup, profile, totals);
     } catch (Exception e) { // SparkException among them, undeclared
       UserException failure = Failures.explain(e);
       record.failed(failure.getMessage());
+      staging.discard();
       throw failure;
+    }
+    boolean replace = request.mode() == WriteMode.OVERWRITE;
+    staging.publish(replace);
+    if (replace) {
+      output.forgetOthers(record.runId());
     }
     TotalsRecord.put(record, totals.value());
     Drift drift = Drift.of(profile, totals.value(), driftBound);
@@ -187,7 +195,7 @@ public final class GenerateAction {
   }
 
   private void infer(
-      OutputDirectory output,
+      Staging staging,
       PromptTable pending,
       int partitions,
       Tables.Labels labels,
@@ -197,7 +205,7 @@ public final class GenerateAction {
     SparkContext context = spark.sparkContext();
     context.setJobGroup(
         "rollcall " + labels.runId(),
-        "rollcall generate: " + request.input().path() + " to " + output.path(),
+        "rollcall generate: " + request.input().path() + " to " + request.output(),
         true);
     Broadcast<InferenceTask.Work> work =
         JavaSparkContext.fromSparkContext(context)
@@ -213,7 +221,7 @@ public final class GenerateAction {
       both.write()
           .format(TablesFormat.class.getName())
           .mode(SaveMode.Append)
-          .save(output.path());
+          .save(staging.path());
     } finally {
       work.destroy();
     }

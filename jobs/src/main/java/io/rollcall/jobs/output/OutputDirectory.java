@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataOutputStream;
@@ -15,6 +16,7 @@ import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.StructType;
 
 /** OUTPUT: generations, sparsity and runs, on any Hadoop file system. */
 public final class OutputDirectory {
@@ -118,15 +120,56 @@ public final class OutputDirectory {
     }
   }
 
-  /** Deletes an earlier run's tables and records, and nothing else that may lie here. */
-  public void clear() {
+  /** Where a run writes its tables before they are these. */
+  public Staging staging(String runId) {
+    return new Staging(files, root, runId);
+  }
+
+  /** Deletes the records of all runs but this one, whose tables have replaced theirs. */
+  public void forgetOthers(String runId) {
     try {
-      for (String name : new String[] {Tables.GENERATIONS, Tables.SPARSITY, RUNS, "_SUCCESS"}) {
-        files.delete(new Path(root, name), true);
+      for (FileStatus record : recordFiles()) {
+        if (!record.getPath().getName().equals(runId + ".json")) {
+          files.delete(record.getPath(), false);
+        }
       }
     } catch (IOException e) {
-      throw new UserException("cannot clear output '" + root + "': " + e.getMessage(), e);
+      throw new UserException("cannot delete runs of '" + root + "': " + e.getMessage(), e);
     }
+  }
+
+  /**
+   * Checks that rows with these columns can stand beside those that are here; changes nothing.
+   *
+   * @throws UserException when a column has another type, or is only in one of them
+   */
+  public void requireSameColumns(SparkSession spark, StructType generations) {
+    try {
+      if (!files.exists(new Path(generations()))) {
+        return;
+      }
+    } catch (IOException e) {
+      throw new UserException("cannot read output '" + root + "': " + e.getMessage(), e);
+    }
+    String here = columns(spark.read().parquet(generations()).schema());
+    String wanted = columns(generations);
+    if (!here.equals(wanted)) {
+      throw new UserException(
+          "output '"
+              + root
+              + "' has generations with the columns "
+              + here
+              + ", and this run's are "
+              + wanted
+              + "; keep the same columns in the same types (--keep-columns), or choose another --output");
+    }
+  }
+
+  private static String columns(StructType schema) {
+    return Stream.of(schema.fields())
+        .map(field -> field.name() + " " + field.dataType().catalogString())
+        .sorted()
+        .collect(Collectors.joining(", "));
   }
 
   /** The generations already here, in column {@code id}; empty where there are none. */
@@ -172,8 +215,7 @@ public final class OutputDirectory {
   public List<String> records() {
     try {
       List<String> records = new ArrayList<>();
-      FileStatus[] matches = files.globStatus(new Path(root, RUNS + "/*.json"));
-      for (FileStatus match : matches == null ? new FileStatus[0] : matches) {
+      for (FileStatus match : recordFiles()) {
         try (var in = files.open(match.getPath())) {
           records.add(new String(in.readAllBytes(), StandardCharsets.UTF_8));
         }
@@ -200,7 +242,11 @@ public final class OutputDirectory {
     if (files.exists(new Path(root, MARKER))) {
       return true;
     }
+    return recordFiles().length > 0;
+  }
+
+  private FileStatus[] recordFiles() throws IOException {
     FileStatus[] matches = files.globStatus(new Path(root, RUNS + "/*.json"));
-    return matches != null && matches.length > 0;
+    return matches == null ? new FileStatus[0] : matches;
   }
 }

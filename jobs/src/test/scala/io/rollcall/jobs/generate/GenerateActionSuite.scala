@@ -229,6 +229,45 @@ class GenerateActionSuite extends SparkSuite {
     assert(new java.io.File(path("out"), "runs").list().count(_.endsWith(".json")) == 2 - 1)
   }
 
+  test("what a killed driver or a run beside this one has written is not taken, and stays") {
+    val input = prompts("in", Requests.documents(3): _*)
+    val request = Requests(input, path("out"), SparsityRequest.dense())
+    run(request)
+    val task = Path.of(path("out"), ".staging", "other", "_temporary", "0", "task_1", "generations")
+    Files.createDirectories(task)
+    val part = Files.list(Path.of(path("out"), "generations")).filter(_.toString.endsWith(".parquet")).findFirst().get
+    Files.copy(part, task.resolve("part-1.parquet"))
+    for (mode <- Seq(WriteMode.RESUME, WriteMode.APPEND)) run(request.withMode(mode))
+    assert(table(path("out"), "generations").count() == 6)
+    assert(Files.exists(task.resolve("part-1.parquet")))
+    run(request.withMode(WriteMode.OVERWRITE))
+    assert(table(path("out"), "generations").count() == 3)
+    assert(Files.exists(task.resolve("part-1.parquet")))
+  }
+
+  test("an output may be replaced by what is made of its own rows") {
+    val request = Requests(prompts("in", Requests.documents(3): _*), path("out"), SparsityRequest.dense())
+    run(request)
+    val own = new PromptSource(path("out") + "/generation*", "id", "output", java.util.List.of(), 0)
+    run(request.copyWith(input = own).withMode(WriteMode.OVERWRITE))
+    assert(table(path("out"), "generations").count() == 3)
+  }
+
+  test("rows that could not stand beside an earlier run's are refused") {
+    write("numbers.jsonl", """{"id": "a", "prompt": "A.", "n": 1}""")
+    write("words.jsonl", """{"id": "b", "prompt": "B.", "n": "1"}""")
+    def keeping(input: String, columns: String*) =
+      Requests(input, path("out"), SparsityRequest.dense())
+        .copyWith(input = new PromptSource(path(input), "id", "prompt", columns.asJava, 0))
+    run(keeping("numbers.jsonl", "n"))
+    for (mode <- Seq(WriteMode.APPEND, WriteMode.RESUME); columns <- Seq(Seq("n"), Seq())) {
+      val message = refused(keeping("words.jsonl", columns: _*).withMode(mode))
+      assert(message.contains("n bigint") && message.contains("--keep-columns"), message)
+    }
+    run(keeping("numbers.jsonl", "n").withMode(WriteMode.APPEND))
+    assert(table(path("out"), "generations").count() == 2)
+  }
+
   test("what is wrong is found before an earlier run is deleted") {
     val input = prompts("in", Requests.documents(3): _*)
     val request = Requests(input, path("out"), SparsityRequest.dense())

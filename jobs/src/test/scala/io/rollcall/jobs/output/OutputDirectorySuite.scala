@@ -41,14 +41,41 @@ class OutputDirectorySuite extends SparkSuite {
     assert(Files.exists(Path.of(path("home"), "generations")))
   }
 
-  test("clearing deletes a run's tables and nothing else") {
+  private def tables(folder: String, part: String): Unit =
+    for (table <- Seq("generations", "sparsity")) {
+      Files.createDirectories(Path.of(path(s"$folder/$table")))
+      write(s"$folder/$table/$part", table)
+    }
+
+  private def names(folder: String): Set[String] =
+    new java.io.File(path(folder)).list().filterNot(_.endsWith(".crc")).toSet
+
+  test("published tables add to an earlier run's or take their place, and nothing else changes") {
     val output = earlierRun("out")
+    tables("out", "part-1")
     write("out/notes.txt", "mine")
-    output.admit(WriteMode.OVERWRITE)
-    output.clear()
-    assert(!Files.exists(Path.of(path("out"), "generations")))
-    assert(!Files.exists(Path.of(path("out"), "runs")))
-    assert(Files.exists(Path.of(path("out"), "notes.txt")))
+    tables("out/.staging/run-2", "part-2")
+    tables("out/.staging/run-3", "part-3")
+    output.staging("run-2").publish(false)
+    for (table <- Seq("generations", "sparsity")) assert(names(s"out/$table") == Set("part-1", "part-2"))
+    assert(names("out/.staging") == Set("run-3"))
+
+    output.staging("run-3").publish(true)
+    for (table <- Seq("generations", "sparsity")) assert(names(s"out/$table") == Set("part-3"))
+    output.writeRecord("run-3", "{}")
+    output.forgetOthers("run-3")
+    assert(names("out/runs") == Set("run-3.json"))
+    assert(names("out") == Set(".rollcall", "generations", "sparsity", "runs", "notes.txt", "_SUCCESS"))
+  }
+
+  test("a run that failed takes what it wrote with it, and no other's") {
+    val output = earlierRun("out")
+    tables("out/.staging/run-2", "part-2")
+    tables("out/.staging/run-3", "part-3")
+    output.staging("run-2").discard()
+    assert(names("out/.staging") == Set("run-3"))
+    output.staging("run-3").discard()
+    assert(!Files.exists(Path.of(path("out"), ".staging")))
   }
 
   test("an output below a file cannot be written") {
