@@ -54,6 +54,11 @@ public record CpuModel(Model model, WeightType weightType, ModelWeights weights)
   }
 
   @Override
+  public CacheRoom cacheRoom(int slots, int context) {
+    return CacheRoom.of(config(), slots, context);
+  }
+
+  @Override
   public CpuModelRunner runner(SparsityPlan plan, RunnerOptions options) {
     return new CpuModelRunner(this, plan, options);
   }

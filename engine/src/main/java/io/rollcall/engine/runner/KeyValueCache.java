@@ -1,43 +1,25 @@
 package io.rollcall.engine.runner;
 
-import io.rollcall.engine.UserException;
 import io.rollcall.engine.model.ModelConfig;
 import io.rollcall.kernels.AttentionShape;
-import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * A fixed pool of keys and values: slots x context positions in every layer, in f32. Its size follows
- * from the configuration alone. The pools of all tasks of a process together may take at most a share
- * of its heap; one too many is refused before it is allocated.
+ * from the configuration alone, and it has its {@link CacheRoom}.
  */
 final class KeyValueCache implements AutoCloseable {
-  private static final double HEAP_SHARE = 0.75;
-  private static final AtomicLong RESERVED = new AtomicLong();
-
-  private final long bytes;
+  private final CacheRoom room;
   private final AttentionShape shape;
   private final float[][] keys;
   private final float[][] values;
-  private boolean closed;
 
-  /** @throws UserException when the pools of this process would outgrow its heap */
+  /** @throws io.rollcall.engine.UserException when the pools of this process would outgrow its heap */
   KeyValueCache(ModelConfig config, int slots, int context) {
+    room = CacheRoom.of(config, slots, context);
     shape = config.attention(context);
-    long perLayer = (long) slots * shape.slotFloats();
-    bytes = 2L * config.layers() * perLayer * Float.BYTES;
-    long most = (long) (HEAP_SHARE * Runtime.getRuntime().maxMemory());
-    long others = RESERVED.getAndAdd(bytes);
-    if (perLayer > Integer.MAX_VALUE - 8 || others + bytes > most) {
-      RESERVED.addAndGet(-bytes);
-      throw new UserException(
-          String.format(
-              "the key/value cache of %d sequences x %d positions needs %d MiB, other tasks of this"
-                  + " process hold %d MiB, and all may take %d MiB of the heap; lower --batch-size or"
-                  + " --context, run fewer tasks at a time (spark.task.cpus), or raise the memory",
-              slots, context, bytes >> 20, others >> 20, most >> 20));
-    }
-    keys = new float[config.layers()][(int) perLayer];
-    values = new float[config.layers()][(int) perLayer];
+    int perLayer = slots * shape.slotFloats();
+    keys = new float[config.layers()][perLayer];
+    values = new float[config.layers()][perLayer];
   }
 
   AttentionShape shape() {
@@ -90,9 +72,6 @@ final class KeyValueCache implements AutoCloseable {
   /** Gives the pool's share of the heap back. */
   @Override
   public void close() {
-    if (!closed) {
-      closed = true;
-      RESERVED.addAndGet(-bytes);
-    }
+    room.close();
   }
 }

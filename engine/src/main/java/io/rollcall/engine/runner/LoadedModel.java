@@ -34,6 +34,17 @@ public interface LoadedModel extends AutoCloseable {
   List<float[]> downNorms();
 
   /**
+   * Holds the room of a runner's cache on the heap for what takes long and comes before the runner.
+   *
+   * @param slots most sequences at a time
+   * @param context most positions of each
+   * @throws UserException when no runner can have so many
+   */
+  default CacheRoom cacheRoom(int slots, int context) {
+    return CacheRoom.none();
+  }
+
+  /**
    * A runner of this model, of its own cache. Runs by the plan.
    *
    * @throws io.rollcall.engine.UserException when the cache does not fit

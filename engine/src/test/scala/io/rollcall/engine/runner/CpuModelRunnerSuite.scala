@@ -224,4 +224,19 @@ class CpuModelRunnerSuite extends AnyFunSuite {
     first.close()
     cache(third).close()
   }
+
+  test("a cache's room can be held before the cache, and no batch size is too large to be refused") {
+    val model = RandomModels.model(seed = 7)
+    def room(slots: Long) = model.cacheRoom(slots.toInt, 40)
+    val perSlot = 2L * model.config.layers * model.config.attention(40).slotFloats * 4
+    val most = (0.75 * Runtime.getRuntime.maxMemory).toLong / perSlot
+    val held = room(most / 2)
+    for (slots <- Seq(most - most / 2 + 1, Int.MaxValue.toLong)) {
+      val message = intercept[UserException](room(slots)).getMessage
+      assert(message.startsWith(s"the key/value cache of $slots sequences") && message.contains("--batch-size"))
+    }
+    assertThrows[UserException](model.cacheRoom(Int.MaxValue, Int.MaxValue))
+    held.close()
+    room(most).close()
+  }
 }

@@ -3,6 +3,7 @@ package io.rollcall.jobs.generate;
 import io.rollcall.engine.calibration.DecodePositions;
 import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.generation.GenerationOptions;
+import io.rollcall.engine.runner.CacheRoom;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
@@ -33,9 +34,16 @@ public record TaskModel(
     return lease.place();
   }
 
-  /** The profile with the crossover of what this task computes on. */
+  /**
+   * The profile with the crossover of what this task computes on. Holds the cache's room while that
+   * is measured, so that a batch too large for all tasks is refused before and not after.
+   *
+   * @throws io.rollcall.engine.UserException when the cache does not fit
+   */
   SparsityPlan plan(SparsityProfile profile) {
-    return new SparsityPlan(profile, lease.crossover(profile, options.batchSize(), workers));
+    try (CacheRoom room = model().cacheRoom(options.batchSize(), options.context())) {
+      return new SparsityPlan(profile, lease.crossover(profile, options.batchSize(), workers));
+    }
   }
 
   /** The dense decode steps of documents. */

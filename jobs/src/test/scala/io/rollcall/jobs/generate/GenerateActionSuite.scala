@@ -299,6 +299,13 @@ class GenerateActionSuite extends SparkSuite {
     assert(refused(Requests(input, path("file/out"))).contains("cannot write output"))
   }
 
+  test("a batch whose cache the heap cannot hold is refused before anything is measured with it") {
+    val input = prompts("in", Requests.documents(3): _*)
+    val message = refused(Requests(input, path("out"), batchSize = 2000000000))
+    assert(message.startsWith("the key/value cache of 2000000000 sequences x 1024 positions"))
+    assert(message.contains("lower --batch-size or --context"))
+  }
+
   test("the record says what was asked for and what became of it") {
     val input = prompts("in", Requests.documents(6) :+ ("blank" -> ""): _*)
     val result = run(Requests(input, path("out"), Requests.own(0.6)))

@@ -91,6 +91,15 @@ public final class CudaModelRunner implements ModelRunner {
     return create(model, plan, options, observation, steps);
   }
 
+  /** @throws UserException when a step on a device cannot take so many sequences */
+  static void requireSlots(int slots) {
+    if (slots > StepState.MAX_BATCH) {
+      throw new UserException(
+          "batch size " + slots + " is above " + StepState.MAX_BATCH
+              + ", the most sequences of a step on a device; lower --batch-size");
+    }
+  }
+
   /** @param steps most of a call */
   static CudaModelRunner create(
       DeviceModel model,
@@ -98,11 +107,7 @@ public final class CudaModelRunner implements ModelRunner {
       RunnerOptions options,
       Observation observation,
       int steps) {
-    if (options.slots() > StepState.MAX_BATCH) {
-      throw new UserException(
-          "batch size " + options.slots() + " is above " + StepState.MAX_BATCH
-              + ", the most sequences of a step on a device; lower --batch-size");
-    }
+    requireSlots(options.slots());
     Allocations held = new Allocations(model.context());
     try {
       return new CudaModelRunner(model, plan, options, observation, steps, held);

@@ -5,6 +5,7 @@ import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.model.Model;
 import io.rollcall.engine.model.ModelReader;
 import io.rollcall.engine.runner.Backend;
+import io.rollcall.engine.runner.CacheRoom;
 import io.rollcall.engine.runner.LoadedModel;
 import io.rollcall.engine.runner.ModelRunner;
 import io.rollcall.engine.runner.RunnerOptions;
@@ -131,6 +132,13 @@ public final class DeviceModel implements LoadedModel {
   /** Where it is. */
   public CudaDevice device() {
     return context.device();
+  }
+
+  /** The pool takes what the device has left when the runner is made; nothing is held before. */
+  @Override
+  public CacheRoom cacheRoom(int slots, int context) {
+    CudaModelRunner.requireSlots(slots);
+    return CacheRoom.none();
   }
 
   @Override
