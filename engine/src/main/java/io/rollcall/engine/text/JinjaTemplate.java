@@ -39,7 +39,20 @@ final class JinjaTemplate {
 
   /** @throws UserException when the template raises an exception or calls what does not exist */
   String render(Map<String, Object> bindings) {
+    return render(interpreter(bindings));
+  }
+
+  /**
+   * Whether a rendering asks for a variable. It is not looked for in the text, for a template may
+   * keep as little of it as it likes.
+   */
+  boolean uses(String variable, Map<String, Object> bindings) {
     JinjavaInterpreter interpreter = interpreter(bindings);
+    render(interpreter);
+    return interpreter.getContext().wasValueResolved(variable);
+  }
+
+  private String render(JinjavaInterpreter interpreter) {
     JinjavaInterpreter.pushCurrent(interpreter);
     try {
       String text = interpreter.render(root);

@@ -18,6 +18,7 @@ public final class PromptTemplate {
   private static final String RAW = "raw";
   private static final String SUMMARIZE = "summarize";
   private static final String CHAT = "chat";
+  private static final String PROMPT = "prompt";
   private static final String SUMMARIZE_INSTRUCTION = "Summarize in one line:\n";
 
   private final String name;
@@ -56,14 +57,21 @@ public final class PromptTemplate {
    * A user's own template: Jinja that renders the whole prompt, special tokens included.
    *
    * @param name how the user named it
-   * @param source uses {@code prompt}, {@code bos_token} and {@code eos_token}
+   * @param source uses {@code prompt}, and as it likes {@code bos_token} and {@code eos_token}
+   * @throws UserException when it cannot be rendered or does not use the prompt
    */
   public static PromptTemplate ofSource(
       String name, String source, ModelFiles files, TextTokenizer tokenizer) {
     JinjaTemplate template = new JinjaTemplate("template '" + name + "'", source);
     Map<String, Object> constants = constants(TokenizerConfig.read(files));
-    return checked(
-        name, text -> template.render(with(constants, "prompt", text)), tokenizer);
+    PromptTemplate checked =
+        checked(name, text -> template.render(with(constants, PROMPT, text)), tokenizer);
+    if (!template.uses(PROMPT, with(constants, PROMPT, "text"))) {
+      throw new UserException(
+          "template '" + name + "' does not use {{ prompt }}: every row would ask the same; write"
+              + " it where the row's prompt belongs");
+    }
+    return checked;
   }
 
   /** What a model uses where nothing is asked for: its manifest's, else chat, else raw. */

@@ -76,6 +76,17 @@ class PromptTemplateSuite extends AnyFunSuite with BeforeAndAfterAll {
     assert(template.encode("why?").head == 1 && template.encode("why?").count(_ == 1) == 1)
   }
 
+  test("a file's template that does not use the prompt is refused, whatever else it does with it is not") {
+    def own(source: String) = PromptTemplate.ofSource("own.j2", source, builtin, tokenizer)
+    for (source <- Seq("", "Summarise: {{ text }}", "{{ text }}", "{# {{ prompt }} #}", "prompt", "{{ 'prompt' }}",
+        "{% for message in messages %}{{ message.content }}{% endfor %}"))
+      assert(refusal(own(source)).contains("template 'own.j2' does not use {{ prompt }}"), source)
+    assert(own("{{ prompt | upper }}").render("x") == "X")
+    assert(own("{{ prompt.split('|')[1] }}").render("x|y") == "y")
+    assert(own("{% if 'long' in prompt %}Be brief. {% endif %}{% set p = prompt %}{{ p }}").render("x") == "x")
+    assert(own("{% for line in prompt.split('|') %}> {{ line }};{% endfor %}").render("x|y") == "> x;> y;")
+  }
+
   test("a template that is neither known nor a file is refused with the choices") {
     assert(refusal(PromptTemplate.of("sumarize", builtin, tokenizer)).contains("use raw, summarize, chat or the path"))
     assert(PromptTemplate.isFile("sumarize") && !PromptTemplate.isFile("chat"))
