@@ -2,6 +2,7 @@ package io.rollcall.jobs.input;
 
 import io.rollcall.engine.UserException;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.Locale;
 import java.util.Set;
@@ -40,19 +41,40 @@ final class InputFiles {
       throw new UserException(
           "input '" + path + "' mixes JSON lines with other files; give one kind at a time");
     }
-    boolean json = formats.contains(Format.JSON_LINES);
+    return formats.contains(Format.JSON_LINES) ? jsonLines() : parquet();
+  }
+
+  private Dataset<Row> parquet() {
     try {
-      return json ? spark.read().json(path) : spark.read().parquet(path);
+      return spark.read().parquet(path);
     } catch (Exception e) {
       throw new UserException(
           "cannot read input '"
               + path
-              + "' as "
-              + (json ? "JSON lines" : "Parquet (JSON lines end in .json or .jsonl)")
-              + ": "
-              + oneLine(e),
+              + "' as Parquet: "
+              + oneLine(e).replaceFirst("\\. Expected magic number.*", "")
+              + "; Parquet and JSON lines (.json, .jsonl) are read",
           e);
     }
+  }
+
+  private Dataset<Row> jsonLines() {
+    Dataset<Row> rows;
+    try {
+      rows = spark.read().json(path);
+    } catch (Exception e) {
+      throw new UserException("cannot read input '" + path + "' as JSON lines: " + oneLine(e), e);
+    }
+    if (rows.schema().isEmpty() && rows.isEmpty()) {
+      throw new UserException("input '" + path + "' has no rows");
+    }
+    String corrupt = spark.sessionState().conf().columnNameOfCorruptRecord();
+    if (Arrays.equals(rows.columns(), new String[] {corrupt})) {
+      throw new UserException(
+          "input '" + path + "' is not JSON lines: none of its lines is a JSON object; write one"
+              + " object a line");
+    }
+    return rows;
   }
 
   private Set<Format> formats() {

@@ -57,6 +57,25 @@ class PromptTableSuite extends SparkSuite {
     assert(refused(PromptSource.of(input)).contains("as Parquet"))
   }
 
+  test("a file of another format is refused with the formats that are read") {
+    val input = write("x.csv", "id,prompt\na,\"some text of some length\"\n")
+    val message = refused(PromptSource.of(input))
+    assert(message.contains("x.csv is not a Parquet file;"))
+    assert(message.endsWith("; Parquet and JSON lines (.json, .jsonl) are read"))
+  }
+
+  test("JSON lines without a line have no rows") {
+    for (text <- Seq("", "\n\n"))
+      assert(refused(PromptSource.of(write("in.jsonl", text))).endsWith("in.jsonl' has no rows"))
+    assert(refused(PromptSource.of(write("in.jsonl", "{}\n"))).contains("no column 'id'"))
+  }
+
+  test("JSON that is not one object a line is said to be that") {
+    val input = write("in.json", "[\n  {\n    \"id\": \"a\",\n    \"prompt\": \"x\"\n  }\n]\n")
+    val message = refused(PromptSource.of(input))
+    assert(message.contains("is not JSON lines") && message.endsWith("write one object a line"))
+  }
+
   test("JSON lines and Parquet cannot be mixed") {
     prompts("in", "a" -> "x")
     write("in/b.json", """{"id": "b", "prompt": "y"}""")
