@@ -7,6 +7,7 @@ import io.rollcall.engine.bench.BenchmarkOptions;
 import io.rollcall.engine.bench.BenchmarkResult;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.UnionStrategy;
+import io.rollcall.jobs.UsageException;
 import io.rollcall.jobs.runtime.BackendChoice;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.ModelSource;
@@ -105,7 +106,7 @@ final class BenchCommand implements Callable<Integer> {
                     unions.stream().map(UnionStrategy::parse).toList(),
                     batchSizes,
                     context));
-    int threads = workers == null ? Runtime.getRuntime().availableProcessors() : workers;
+    int threads = threads();
     int printed = 0;
     for (var type : weights.stream().map(name -> ModelOptions.weightType("--weights", name)).toList()) {
       ModelSource source = new ModelSource(model, type, choice);
@@ -117,6 +118,16 @@ final class BenchCommand implements Callable<Integer> {
     }
     System.err.println(printed + " configurations measured with " + threads + " threads");
     return 0;
+  }
+
+  private int threads() {
+    if (workers == null) {
+      return Runtime.getRuntime().availableProcessors();
+    }
+    if (workers < 1) {
+      throw new UsageException("--workers " + workers + " is below 1");
+    }
+    return workers;
   }
 
   private static void print(BenchmarkResult result) {

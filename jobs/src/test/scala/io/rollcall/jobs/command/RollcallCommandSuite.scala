@@ -118,6 +118,11 @@ class RollcallCommandSuite extends AnyFunSuite {
       .contains("--price-per-gpu-hour 0.0 is not above 0"))
   }
 
+  test("bench refuses threads that cannot be before it loads the model") {
+    for (workers <- Seq("0", "-2"))
+      assert(refused("bench", "--workers", workers, "--model", "/none").contains(s"--workers $workers is below 1"))
+  }
+
   test("a system property changes a default") {
     System.setProperty("rollcall.weights", "int2")
     com.typesafe.config.ConfigFactory.invalidateCaches()
