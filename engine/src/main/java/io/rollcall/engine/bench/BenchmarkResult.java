@@ -8,8 +8,8 @@ import com.fasterxml.jackson.databind.annotation.JsonNaming;
  *
  * @param sparsity wanted; 0 for dense
  * @param device what computed
- * @param prefillTokensPerSecond of batchSize prompts of context tokens, always dense
- * @param decodeTokensPerSecond from the median step
+ * @param prefillTokensPerS of batchSize prompts of context tokens, always dense
+ * @param decodeTokensPerS from the median step
  * @param ownDensity mean over steps and layers
  * @param denseStepShare of layers and steps past the crossover
  * @param bytesReadPerStep feed-forward weights of all layers, by the method's formula
@@ -25,8 +25,8 @@ public record BenchmarkResult(
     String backend,
     String device,
     int workers,
-    double prefillTokensPerSecond,
-    double decodeTokensPerSecond,
+    double prefillTokensPerS,
+    double decodeTokensPerS,
     double ownDensity,
     double unionDensity,
     double denseStepShare,

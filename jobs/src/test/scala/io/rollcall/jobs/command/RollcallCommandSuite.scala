@@ -2,9 +2,10 @@ package io.rollcall.jobs.command
 
 import java.io.{ByteArrayOutputStream, PrintStream}
 
+import com.fasterxml.jackson.databind.ObjectMapper
 import org.scalatest.funsuite.AnyFunSuite
 
-/** What can be refused before Spark starts. */
+/** What is refused before Spark starts, and what runs without it. */
 class RollcallCommandSuite extends AnyFunSuite {
   private val paths = Seq("--input", "in", "--output", "out")
 
@@ -121,6 +122,16 @@ class RollcallCommandSuite extends AnyFunSuite {
   test("bench refuses threads that cannot be before it loads the model") {
     for (workers <- Seq("0", "-2"))
       assert(refused("bench", "--workers", workers, "--model", "/none").contains(s"--workers $workers is below 1"))
+  }
+
+  test("bench prints a JSON line for each configuration, its speeds named as evaluate's metrics name them") {
+    val (status, out, err) =
+      run("bench", "--methods", "dense", "--batch-sizes", "1", "--context", "8", "--workers", "1")
+    assert(status == 0, err)
+    val line = new ObjectMapper().readTree(out)
+    assert(line.path("method").asText == "dense" && line.path("batch_size").asInt == 1)
+    for (speed <- Seq("prefill_tokens_per_s", "decode_tokens_per_s"))
+      assert(line.path(speed).asDouble > 0, out)
   }
 
   test("a system property changes a default") {
