@@ -104,7 +104,7 @@ public final class GenerateAction {
     if (request.mode() == WriteMode.APPEND || request.mode() == WriteMode.RESUME) {
       output.requireSameColumns(spark, Tables.generations(table.kept()));
     }
-    long rows = table.requireRows();
+    long rows = table.requirePrompts();
     output.prepare();
     TaskSetup setup = TaskSetup.of(request.model(), request.decoding(), configuration);
     TaskSlots.check(spark.sparkContext(), request.model());
@@ -147,7 +147,7 @@ public final class GenerateAction {
       String warning) {
     boolean resume = request.mode() == WriteMode.RESUME;
     PromptTable pending = resume ? table.without(output.doneIds(spark)) : table;
-    long prompts = resume ? pending.rowCount() : rows;
+    long prompts = resume ? pending.promptCount() : rows;
     int partitions = partitions(prompts);
     record.put("prompts", prompts).put("partitions", partitions).write();
     Tables.Labels labels =

@@ -5,6 +5,7 @@ import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.concat;
 import static org.apache.spark.sql.functions.count;
 import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.max;
 import static org.apache.spark.sql.functions.row_number;
 import static org.apache.spark.sql.functions.sha2;
 import static org.apache.spark.sql.functions.struct;
@@ -60,7 +61,7 @@ public final class PromptTable {
   }
 
   /**
-   * Opens an input and checks its columns; reads no rows.
+   * Opens an input and checks its columns; reads no rows, but ids where there is a limit.
    *
    * @throws UserException naming the path or column that is wrong
    */
@@ -122,7 +123,24 @@ public final class PromptTable {
    * @throws UserException when there are none
    */
   public long requireRows() {
-    long count = rowCount();
+    return required(rowCount());
+  }
+
+  /** Rows of {@link #prompts}: each id once. */
+  public long promptCount() {
+    return rows.select(ID).distinct().count();
+  }
+
+  /**
+   * The same, where there must be some.
+   *
+   * @throws UserException when there are none
+   */
+  public long requirePrompts() {
+    return required(promptCount());
+  }
+
+  private long required(long count) {
     if (count == 0) {
       throw new UserException("input '" + source.path() + "' has no rows");
     }
@@ -231,12 +249,29 @@ public final class PromptTable {
         keptStruct.as(KEPT));
   }
 
+  /**
+   * All rows of the first ids by their hash. Up to the last of these is a filter, which moves no rows;
+   * the ids alone are shuffled to find it.
+   */
   private static Dataset<Row> limited(Dataset<Row> rows, long limit) {
     if (limit == 0) {
       return rows;
     }
     int n = (int) Math.min(limit, Integer.MAX_VALUE);
-    return rows.orderBy(xxhash64(col(ID)), col(ID), col(PROMPT)).limit(n);
+    Column hash = xxhash64(col(ID));
+    Row last =
+        rows.select(hash.as("hash"), col(ID))
+            .distinct()
+            .orderBy("hash", ID)
+            .limit(n)
+            .agg(max(struct("hash", ID)))
+            .first()
+            .getStruct(0);
+    return last == null
+        ? rows
+        : rows.filter(
+            hash.lt(last.getLong(0))
+                .or(hash.equalTo(last.getLong(0)).and(col(ID).leq(last.getString(1)))));
   }
 
   private static StructField column(

@@ -216,6 +216,22 @@ class GenerateActionSuite extends SparkSuite {
     assert(outputs(path("out")) == after)
   }
 
+  test("a limit that grows adds prompts and changes none, repeated ids included") {
+    val repeated = Requests.documents(30).flatMap(Seq.fill(3)(_))
+    val input = prompts("in", repeated: _*)
+    def limited(limit: Int) = Requests(input, path("out"), SparsityRequest.dense())
+      .copyWith(input = new PromptSource(input, "id", "prompt", java.util.List.of(), limit))
+    val first = run(limited(10))
+    assert(record(first).path("prompts").asInt == 10)
+    assert(first.totals.rows == 10)
+    val second = run(limited(20).withMode(WriteMode.RESUME))
+    assert(record(second).path("prompts").asInt == 10)
+    assert(second.totals.rows == 10 && second.skipped == 10)
+    val found = errors(path("out"))
+    assert(found.size == 20)
+    assert(found.values.toSet == Set("3 rows of the input have this id"))
+  }
+
   test("append adds, overwrite replaces, error refuses") {
     val input = prompts("in", Requests.documents(3): _*)
     val request = Requests(input, path("out"), SparsityRequest.dense())

@@ -129,11 +129,33 @@ class PromptTableSuite extends SparkSuite {
     }
   }
 
-  test("a limit takes the same rows each time") {
-    val input = prompts("in", (1 to 50).map(i => s"id$i" -> s"p$i"): _*)
-    val limited = new PromptSource(input, "id", "prompt", List.of(), 10)
-    assert(rows(limited).size == 10)
-    assert(rows(limited, 1) == rows(limited, 4))
+  private def limited(input: String, limit: Long) =
+    new PromptSource(input, "id", "prompt", List.of(), limit)
+
+  test("a limit takes the same prompts each time, whatever order the rows come in") {
+    val documents = (1 to 50).map(i => s"id$i" -> s"p$i")
+    val input = prompts("in", documents: _*)
+    val taken = rows(limited(input, 10))
+    assert(taken.size == 10)
+    assert(rows(limited(input, 10), 1) == taken)
+    assert(rows(limited(prompts("turned", documents.reverse: _*), 10)) == taken)
+    assert(rows(limited(input, 60)).size == 50)
+    assert(rows(limited(prompts("empty"), 10)).isEmpty)
+  }
+
+  test("a limit counts ids and takes all rows of each") {
+    // 0, 1 or 2 further rows for every id
+    val documents = for (i <- 1 to 30; nth <- 0 to i % 3) yield s"id$i" -> s"p$i-$nth"
+    val withoutId: (String, String) = (null, "x")
+    val input = prompts("in", documents :+ withoutId :+ withoutId: _*)
+    val all = rows(PromptSource.of(input))
+    assert(all.size == 31)
+    for (limit <- 1 to 31 by 5) {
+      val taken = rows(limited(input, limit))
+      assert(taken.size == limit)
+      assert(taken.toSet.subsetOf(all.toSet))
+      assert(PromptTable.open(spark, limited(input, limit)).promptCount() == limit)
+    }
   }
 
   test("a column cannot be kept twice or under the output's own names") {
