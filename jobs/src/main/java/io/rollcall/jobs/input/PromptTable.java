@@ -38,7 +38,7 @@ import org.apache.spark.sql.types.StructType;
  *
  * <p>A row without an id gets one made from a hash of what is read of it, {@code null#<hash>}: the
  * same in every run, partition and retry. Rows that share an id become one row, whose error says how
- * many there were.
+ * many there were, after what was wrong with each of them where that is so.
  */
 public final class PromptTable {
   public static final String ID = "id";
@@ -208,21 +208,25 @@ public final class PromptTable {
    */
   public Dataset<Row> prompts(int partitions) {
     WindowSpec sameId = Window.partitionBy(ID).orderBy(ID);
-    Column all =
-        count(lit(1))
-            .over(
-                sameId.rowsBetween(Window.unboundedPreceding(), Window.unboundedFollowing()));
+    WindowSpec all =
+        sameId.rowsBetween(Window.unboundedPreceding(), Window.unboundedFollowing());
     Column repeated = col("rows").gt(1);
+    Column times = col("rows").cast(DataTypes.StringType);
+    Column error =
+        when(
+                repeated.and(col("errors").equalTo(col("rows"))),
+                concat(col(ERROR), lit(" ("), times, lit(" such rows)")))
+            .when(repeated, concat(times, lit(" rows of the input have this id")))
+            .otherwise(col(ERROR));
     return rows.repartition(partitions, col(ID))
-        .withColumn("rows", all)
+        .withColumn("rows", count(lit(1)).over(all))
+        .withColumn("errors", count(col(ERROR)).over(all))
         .withColumn("nth", row_number().over(sameId))
         .filter(col("nth").equalTo(1))
         .select(
             col(ID),
             col(PROMPT),
-            when(repeated, concat(col("rows").cast("string"), lit(" rows of the input have this id")))
-                .otherwise(col(ERROR))
-                .as(ERROR),
+            error.as(ERROR),
             when(repeated, lit(null)).otherwise(col(KEPT)).as(KEPT));
   }
 

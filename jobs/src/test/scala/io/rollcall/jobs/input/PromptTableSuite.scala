@@ -118,6 +118,15 @@ class PromptTableSuite extends SparkSuite {
     assert(read("b") == ("z", null))
   }
 
+  test("rows alike without an id become one error row that says what each of them lacks") {
+    val input = prompts("in", Seq[(String, String)]((null, "x"), (null, "x"), (null, "y")): _*)
+    val read = rows(PromptSource.of(input)).values.toMap
+    assert(read == Map("x" -> "the row's id is null (2 such rows)", "y" -> "the row's id is null"))
+    val broken = write("in.jsonl", "{\"id\": \"a\", \"prompt\": \"x\"}\n" + "{broken\n" * 3)
+    assert(rows(PromptSource.of(broken)).values.map(_._2).toSet ==
+      Set(null, "the line is not valid JSON (3 such rows)"))
+  }
+
   test("prompts lie in as many partitions as asked for, sorted by id in each") {
     val input = prompts("in", (1 to 100).map(i => s"id$i" -> s"p$i"): _*)
     val found = PromptTable.open(spark, PromptSource.of(input)).prompts(7).rdd.glom().collect()
