@@ -5,6 +5,7 @@ import io.rollcall.jobs.evaluate.Metrics;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 
 /**
  * Device time for a million generated tokens, prompts included, sparse beside dense.
@@ -17,7 +18,7 @@ public record Cost(String label, double seconds, double denseSeconds, Basis basi
 
   /** Where the dense figure comes from. */
   public enum Basis {
-    /** Dense runs of the same model and precision are among the runs. */
+    /** For every run a dense one like it is among the runs: {@link Cost#comparable}. */
     MEASURED("measured in dense runs"),
     /** Decode time by the speeds that an evaluation found. */
     EVALUATED("from the decode speeds of the evaluation"),
@@ -61,17 +62,11 @@ public record Cost(String label, double seconds, double denseSeconds, Basis basi
     if (runs.isEmpty() || tokens(runs) == 0) {
       return Optional.empty();
     }
-    Run one = runs.get(0);
     double seconds = MILLION * busy(runs) / tokens(runs);
-    List<Run> dense =
-        savings.runs().stream()
-            .filter(run -> run.method() == Method.DENSE && run.status().equals("succeeded"))
-            .filter(run -> run.model().equals(one.model()) && run.weights() == one.weights())
-            .filter(run -> devices(run).equals(devices(one)))
-            .toList();
-    if (!dense.isEmpty() && tokens(dense) > 0) {
+    OptionalDouble dense = dense(runs, savings);
+    if (dense.isPresent()) {
       return Optional.of(
-          new Cost(label, seconds, MILLION * busy(dense) / tokens(dense), Basis.MEASURED));
+          new Cost(label, seconds, MILLION * dense.getAsDouble() / tokens(runs), Basis.MEASURED));
     }
     double decode = runs.stream().mapToDouble(run -> run.decode().seconds()).sum();
     double prefill = busy(runs) - decode;
@@ -83,6 +78,33 @@ public record Cost(String label, double seconds, double denseSeconds, Basis basi
             seconds,
             MILLION * (prefill + decode * factor) / tokens(runs),
             slower.isPresent() ? Basis.EVALUATED : Basis.BOUND));
+  }
+
+  /** Busy seconds of as many tokens in dense runs; empty where a run has no dense one like it. */
+  private static OptionalDouble dense(List<Run> runs, Savings savings) {
+    double seconds = 0;
+    for (Run run : runs) {
+      List<Run> dense =
+          savings.runs().stream()
+              .filter(other -> other.method() == Method.DENSE && other.status().equals("succeeded"))
+              .filter(other -> comparable(other, run))
+              .toList();
+      if (tokens(dense) == 0) {
+        return OptionalDouble.empty();
+      }
+      seconds += run.outputTokens() * busy(dense) / tokens(dense);
+    }
+    return OptionalDouble.of(seconds);
+  }
+
+  /** Whether nothing but the method sets their times apart: larger batches alone are faster. */
+  private static boolean comparable(Run a, Run b) {
+    return a.model().equals(b.model())
+        && a.weights() == b.weights()
+        && devices(a).equals(devices(b))
+        && a.batchSize() == b.batchSize()
+        && a.maxNewTokens() == b.maxNewTokens()
+        && a.context() == b.context();
   }
 
   /** Bytes to dense's, over all layers. */

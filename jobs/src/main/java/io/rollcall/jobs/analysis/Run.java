@@ -24,6 +24,8 @@ import java.util.stream.StreamSupport;
  * @param wallSeconds of the whole run; 0 while it runs
  * @param sparsity asked for by batch bucket, the last serves every larger one; empty for dense
  * @param batchSize most sequences in a step
+ * @param maxNewTokens most tokens of an answer
+ * @param context most positions of a prompt and its answer, as asked for
  * @param drift own densities beside the calibration's, by layer
  * @param slowest partitions, slowest first
  * @param configuration what was asked for and what it ran on, by name
@@ -41,6 +43,8 @@ public record Run(
     String union,
     List<Double> sparsity,
     int batchSize,
+    int maxNewTokens,
+    int context,
     long rows,
     long errorRows,
     long promptTokens,
@@ -98,6 +102,7 @@ public record Run(
 
   private static Run of(String output, JsonNode node) {
     JsonNode asked = node.path("configuration");
+    JsonNode decoding = asked.path("decoding");
     JsonNode counts = node.path("counts");
     String runId = node.path("run_id").asText();
     return new Run(
@@ -113,7 +118,9 @@ public record Run(
         Method.parse(node.path("method").asText()),
         node.path("union").asText(),
         list(node.path("sparsity")).stream().map(JsonNode::asDouble).toList(),
-        asked.path("decoding").path("batch_size").asInt(),
+        decoding.path("batch_size").asInt(),
+        decoding.path("max_new_tokens").asInt(),
+        decoding.path("context").asInt(),
         counts.path("rows").asLong(),
         counts.path("finish_reasons").path("error").asLong(),
         node.path("prompt_tokens").asLong(),

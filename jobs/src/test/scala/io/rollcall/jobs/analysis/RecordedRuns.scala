@@ -6,7 +6,7 @@ import scala.jdk.CollectionConverters._
 
 import io.rollcall.engine.generation.{FinishReason, Generation}
 import io.rollcall.engine.statistics.LayerStatistics
-import io.rollcall.jobs.generate.{Requests, SparsityRequest}
+import io.rollcall.jobs.generate.{Decoding, GenerateRequest, Requests, SparsityRequest}
 import io.rollcall.jobs.output.{OutputDirectory, RunRecord, Tables, TablesFormat}
 import org.apache.spark.sql.{Row, SaveMode, SparkSession}
 
@@ -27,6 +27,7 @@ object RecordedRuns {
       decodeSeconds: Double = 10,
       prefillSeconds: Double = 2,
       partitions: Seq[(Int, Double)] = Seq(),
+      decoding: Decoding = Decoding.greedy(4, 8),
       status: String = "succeeded")
 
   /** A layer's steps of one batch size, all of one union density; m-countdown's bytes of d 96, f 1000. */
@@ -87,8 +88,13 @@ object RecordedRuns {
     }
     val errors = recorded.generations.count(_.finishReason == FinishReason.ERROR)
     val tokens = recorded.generations.map(_.outputTokens.toLong).sum
+    val request = Requests("in <b>& out</b>", path, SparsityRequest.unspecified())
     run
-      .put("configuration", Requests("in <b>& out</b>", path, SparsityRequest.unspecified(), 4))
+      .put(
+        "configuration",
+        new GenerateRequest(
+          request.input, path, request.mode, request.model, request.sparsity, recorded.decoding,
+          request.partitions))
       .put("model", "a model")
       .put("method", recorded.method)
       .put("union", recorded.union)

@@ -8,6 +8,7 @@ import scala.jdk.CollectionConverters._
 import io.rollcall.engine.UserException
 import io.rollcall.jobs.SparkSuite
 import io.rollcall.jobs.analysis.RecordedRuns._
+import io.rollcall.jobs.generate.Decoding
 
 class SavingsSuite extends SparkSuite {
   private val sparse = Recorded(
@@ -113,6 +114,44 @@ class SavingsSuite extends SparkSuite {
     assert(beside.table.rows.get(0).asScala.drop(1) ==
       Seq("22.22", "33.33", "33 %", "measured in dense runs"))
     assert(beside.text.contains("That is 33 % saved"))
+  }
+
+  test("a dense run of another batch size, length or context is no measure of the cost") {
+    record(spark, path("out"), sparse)
+    val dense = Recorded(
+      method = "dense", union = "own", generations = Seq(answered("a", 150)), crossover = Seq(),
+      decodeSeconds = 98)
+    def basis(paths: String*) = findings(path("out") +: paths: _*)("cost").table.rows.get(0).get(4)
+    val bound = basis()
+    val others = Seq(
+      "batch" -> Decoding.greedy(1, 8),
+      "length" -> Decoding.greedy(4, 16),
+      "context" -> new Decoding(4, 8, 512, 0, 1, 0, null))
+    others.foreach { case (name, decoding) =>
+      record(spark, path(name), dense.copy(decoding = decoding))
+      assert(basis(path(name)) == bound, name)
+    }
+    record(spark, path("same"), dense.copy(decodeSeconds = 16))
+    val beside = findings(path("out") +: path("same") +: others.map(o => path(o._1)): _*)("cost")
+    assert(beside.table.rows.get(0).asScala.drop(1) ==
+      Seq("22.22", "33.33", "33 %", "measured in dense runs"))
+  }
+
+  test("sparse runs of several batch sizes are each set beside the dense run of theirs") {
+    val one = Decoding.greedy(1, 8)
+    val dense = Recorded(
+      method = "dense", union = "own", generations = Seq(answered("a", 150)), crossover = Seq(),
+      decodeSeconds = 16)
+    record(spark, path("four"), sparse)
+    record(spark, path("dense four"), dense)
+    record(spark, path("one"), sparse.copy(decoding = one, decodeSeconds = 34))
+    val outputs = Seq("four", "dense four", "one").map(path)
+    def row(paths: Seq[String]) = findings(paths: _*)("cost").table.rows.get(0).asScala.drop(1)
+    assert(row(outputs).last != "measured in dense runs")
+    record(spark, path("dense one"), dense.copy(decoding = one, decodeSeconds = 52))
+    // 12 + 36 s sparse and 18 + 54 s dense for 300 tokens
+    assert(row(outputs :+ path("dense one")) ==
+      Seq("44.44", "66.67", "33 %", "measured in dense runs"))
   }
 
   test("dense runs alone are answered with why there is nothing to show") {
