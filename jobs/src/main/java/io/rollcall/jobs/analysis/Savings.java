@@ -170,7 +170,11 @@ public final class Savings {
     return spark.sql(query);
   }
 
-  /** Rows and tokens over all runs that wrote some; bytes of those that were not dense. */
+  /**
+   * Rows and tokens over all runs that wrote some; bytes of those that were not dense.
+   *
+   * @param promptTokens of prompts that were answered
+   */
   public record Totals(
       long rows, long errorRows, long promptTokens, long outputTokens, long bytesRead, long bytesDense) {
     /** Of the feed-forward bytes that dense at the same precision reads. */
@@ -184,7 +188,9 @@ public final class Savings {
         sql(
                 """
                 SELECT count(*), count_if(finish_reason = 'error'),
-                       sum(CAST(prompt_tokens AS BIGINT)), sum(CAST(output_tokens AS BIGINT))
+                       coalesce(sum(CAST(prompt_tokens AS BIGINT))
+                                FILTER (WHERE finish_reason <> 'error'), 0L),
+                       sum(CAST(output_tokens AS BIGINT))
                 FROM generations
                 """)
             .first();

@@ -19,6 +19,7 @@ import java.util.stream.Stream;
  *
  * @param finishReasons generations by finish reason
  * @param errors error rows by kind: the message with its numbers left out
+ * @param promptTokens of prompts that were answered
  * @param layers own and union density summed over steps, by layer
  * @param buckets what sequences called, by layer and batch bucket
  * @param devices what the tasks ran on; those alike are one
@@ -119,15 +120,12 @@ public record RunTotals(
 
   /** Adds one row. */
   public RunTotals plus(Generation generation) {
-    Map<String, Long> byError =
-        generation.finishReason() == FinishReason.ERROR
-            ? Map.of(kind(generation.error()), 1L)
-            : Map.of();
+    boolean failed = generation.finishReason() == FinishReason.ERROR;
     return plus(
         new RunTotals(
             Map.of(generation.finishReason().toString(), 1L),
-            byError,
-            generation.promptTokens(),
+            failed ? Map.of(kind(generation.error()), 1L) : Map.of(),
+            failed ? 0 : generation.promptTokens(),
             generation.outputTokens(),
             PhaseTimes.NONE,
             List.of(),

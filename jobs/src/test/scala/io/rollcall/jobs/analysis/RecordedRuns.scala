@@ -50,7 +50,8 @@ object RecordedRuns {
   def answered(id: String, tokens: Int): Generation =
     new Generation(id, s"answer of $id", FinishReason.STOP, null, 10, tokens, 0.25, 0.5)
 
-  def failed(id: String, error: String): Generation = Generation.error(id, error, 0)
+  def failed(id: String, error: String, tokens: Int = 0): Generation =
+    Generation.error(id, error, tokens)
 
   /** @return the run's id */
   def record(spark: SparkSession, path: String, recorded: Recorded): String = {

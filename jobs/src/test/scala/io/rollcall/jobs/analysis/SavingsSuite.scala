@@ -82,6 +82,14 @@ class SavingsSuite extends SparkSuite {
     assert(savings.slowest().asScala.map(p => (p.partition, p.seconds)) == Seq((1, 8.0), (0, 4.0)))
   }
 
+  test("prompt tokens are those of prompts that were answered") {
+    val long = failed("long", "prompt has 5000 tokens", 5000)
+    record(spark, path("out"), sparse.copy(generations = sparse.generations :+ long))
+    assert(open(path("out")).totals().promptTokens == 20)
+    record(spark, path("errors"), Recorded(generations = Seq(long)))
+    assert(open(path("errors")).totals().promptTokens == 0)
+  }
+
   test("sentences say what the tables say") {
     record(spark, path("out"), sparse)
     val found = findings(path("out"))

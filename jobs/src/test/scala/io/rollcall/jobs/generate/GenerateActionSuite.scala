@@ -176,6 +176,11 @@ class GenerateActionSuite extends SparkSuite {
     assert(found("twice") == "2 rows of the input have this id")
     found.values.foreach(error => assert(error.linesIterator.size == 1))
     assert(result.totals.errorRows == 5)
+    // the long prompt was encoded, but never computed
+    assert(table(path("out"), "generations").filter(col("id") === "long")
+      .select("prompt_tokens").collect().head.getInt(0) > 3000)
+    assert(result.totals.promptTokens == result.totals.times.prefillTokens)
+    assert(record(result).path("prompt_tokens").asLong == result.totals.promptTokens)
     assert(result.totals.rows == 10)
   }
 
