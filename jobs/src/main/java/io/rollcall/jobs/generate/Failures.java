@@ -3,6 +3,7 @@ package io.rollcall.jobs.generate;
 import io.rollcall.engine.UserException;
 import java.util.List;
 import java.util.function.Supplier;
+import org.apache.spark.sql.SparkSession;
 
 /** Finds the one line in a failed Spark job. */
 public final class Failures {
@@ -21,7 +22,10 @@ public final class Failures {
     }
   }
 
-  /** The user's mistake where one is at the bottom of it, else the deepest cause's first line. */
+  /**
+   * The user's mistake where one is at the bottom of it; that Spark was stopped, where it was; else the
+   * deepest cause's first line.
+   */
   public static UserException explain(Throwable e) {
     Throwable root = e;
     for (Throwable cause = e; cause != null; cause = cause.getCause()) {
@@ -30,8 +34,19 @@ public final class Failures {
       }
       root = cause;
     }
+    if (stopped()) {
+      return new UserException(
+          "the run was stopped from outside before it ended, and nothing was written; start it again",
+          e);
+    }
     String message = root.getMessage() == null ? root.toString() : root.getMessage();
     return new UserException("the job failed: " + firstSentence(message), e);
+  }
+
+  /** What fails while Spark stops says nothing of why: it finds parts of the context gone. */
+  private static boolean stopped() {
+    // sessions count until their context is stopped
+    return SparkSession.getActiveSession().isEmpty() && SparkSession.getDefaultSession().isEmpty();
   }
 
   /** The first line; with the next where it only announces it. */
