@@ -167,10 +167,11 @@ public final class GenerateAction {
       staging.discard();
       throw failure;
     }
-    boolean replace = request.mode() == WriteMode.OVERWRITE;
-    staging.publish(replace);
-    if (replace) {
-      output.forgetOthers(record.runId());
+    try {
+      publish(output, staging, record.runId());
+    } catch (UserException e) {
+      record.failed(e.getMessage());
+      throw e;
     }
     TotalsRecord.put(record, totals.value());
     Drift drift = Drift.of(profile, totals.value(), driftBound);
@@ -187,6 +188,14 @@ public final class GenerateAction {
         rows - prompts,
         record.wallSeconds(),
         joined(warning, drifted));
+  }
+
+  private void publish(OutputDirectory output, Staging staging, String runId) {
+    boolean replace = request.mode() == WriteMode.OVERWRITE;
+    staging.publish(replace);
+    if (replace) {
+      output.forgetOthers(runId);
+    }
   }
 
   private static String joined(String... warnings) {

@@ -6,6 +6,8 @@ import java.io.IOException;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A run's tables until it has succeeded, in {@code OUTPUT/.staging/RUN_ID}. Spark's committer works in
@@ -15,6 +17,7 @@ import org.apache.hadoop.fs.Path;
 public final class Staging {
   private static final String STAGING = ".staging";
   private static final String REPLACED = "replaced";
+  private static final Logger LOG = LoggerFactory.getLogger(Staging.class);
 
   private final FileSystem files;
   private final Path root;
@@ -67,12 +70,12 @@ public final class Staging {
     }
   }
 
-  /** Deletes what a run that failed has written. */
+  /** Deletes what a run that failed has written, if it can: why it failed matters more. */
   public void discard() {
     try {
       delete();
     } catch (IOException e) {
-      throw new UserException("cannot delete '" + staged + "': " + e.getMessage(), e);
+      LOG.warn("cannot delete '{}', which is in no table: {}", staged, e.getMessage());
     }
   }
 
