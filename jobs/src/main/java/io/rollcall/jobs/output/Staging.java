@@ -53,12 +53,10 @@ public final class Staging {
         if (!files.exists(from)) {
           continue;
         }
-        if (files.exists(to)) {
-          for (FileStatus file : files.listStatus(from)) {
-            move(file.getPath(), new Path(to, file.getPath().getName()));
-          }
-        } else {
-          move(from, to);
+        // a directory would be moved into another that a run beside this one has just made
+        files.mkdirs(to);
+        for (FileStatus file : files.listStatus(from)) {
+          move(file.getPath(), new Path(to, file.getPath().getName()));
         }
       }
       files.create(new Path(root, "_SUCCESS"), true).close();
