@@ -36,8 +36,15 @@ __device__ __forceinline__ void store_counted(uint32_t to, uint32_t barrier, flo
                :: "r"(to), "f"(x), "f"(y), "f"(z), "f"(w), "r"(barrier) : "memory");
 }
 
-__device__ __forceinline__ void store_in(uint32_t to, uint32_t value) {
-  asm volatile("st.shared::cluster.u32 [%0], %1;" :: "r"(to), "r"(value) : "memory");
+__device__ __forceinline__ void store_counted(uint32_t to, uint32_t barrier, uint32_t value) {
+  asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [%0], %1, [%2];"
+               :: "r"(to), "r"(value), "r"(barrier) : "memory");
+}
+
+// Arrives at a block's barrier and says no more than that shared memory has been read: without the fence of the
+// one below, which waits for all stores of the thread and costs a microsecond.
+__device__ __forceinline__ void barrier_arrive_read_in(uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" :: "r"(barrier) : "memory");
 }
 
 // Arrives at a block's barrier; what this thread did or has seen is visible to who waits there by

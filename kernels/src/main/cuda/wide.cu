@@ -211,15 +211,18 @@ struct WideUnion {
   KnownUnion known_union;
   f16* coefficients;
 
-  // Behind the stream's shared memory, for each tile of the cluster's own rows: a barrier that its masks
-  // arrive at, from all blocks; the masks, 16 bits a piece; and CalledRows.
+  // Behind the stream's shared memory: a barrier at which all finishing warps of the cluster say that their
+  // scores are written; for each tile of the cluster's own rows a barrier that its masks are counted in by,
+  // from all blocks; the masks, 16 bits a piece; and CalledRows.
   struct Called : CalledRows {
+    uint64_t* scored;
     uint64_t* told;
     uint32_t* masks;
 
     __device__ Called(char* at, int of) {
       tiles = of;
-      told = reinterpret_cast<uint64_t*>(at);
+      scored = reinterpret_cast<uint64_t*>(at);
+      told = scored + 1;
       listed = told + tiles;
       masks = reinterpret_cast<uint32_t*>(listed + tiles);
       counts = reinterpret_cast<int*>(masks + tiles * kPieces);
@@ -235,8 +238,9 @@ struct WideUnion {
     const int second_bytes = same ? 0 : x_bytes<Stream, kSecond>(second.columns);
     Stream stream(shared, first_bytes + second_bytes, stages, [&](char* after) {
       const Called called(after, tiles);
+      barrier_init(called.scored, cluster_size() * (Stream::kFinishing / kWarp));
       for (int i = 0; i < tiles; i++) {
-        barrier_init(called.told + i, kPieces);
+        barrier_init(called.told + i, 1);
         barrier_init(called.listed + i, 1);
       }
     });
@@ -318,9 +322,16 @@ struct WideUnion {
     __syncwarp();
     if (lane < stream.blocks) {
       const int at = stream.rank * stream.own_pieces + (threadIdx.x - Stream::kMultiplying) / kWarp + 4 * i;
-      store_in(address_in(called.masks + tile * kPieces + at, lane), mask);
-      barrier_arrive_in(address_in(called.told + tile, lane));
+      store_counted(address_in(called.masks + tile * kPieces + at, lane), address_in(called.told + tile, lane), mask);
     }
+  }
+
+  // Until the cluster's scores are there for all of its blocks.
+  __device__ void scored(const Stream& stream, const Called& called) const {
+    const int lane = threadIdx.x % kWarp;
+    __syncwarp();
+    if (lane < stream.blocks) barrier_arrive_in(address_in(called.scored, lane));
+    barrier_wait_cluster(called.scored, 0);
   }
 
   __device__ void ask(Stream& stream, const Called& called, const Groups& groups) const {
@@ -389,6 +400,7 @@ struct WideUnion {
         tell(stream, called, tile, i, mask);
       });
     if (!alone) {
+      scored(stream, called);
       KnownRows known = units(called);
       for (int unit = called.tiles; known.next(); unit++) {
         const auto neuron = [&](int at) {
@@ -460,7 +472,8 @@ struct WideUnion {
       known_union.say();
     }
     for (int tile = 0; tile < called.tiles; tile++) {
-      barrier_wait_cluster(called.told + tile, 0);
+      if (lane == 0) barrier_expect(called.told + tile, kPieces * sizeof(uint32_t));
+      barrier_wait(called.told + tile, 0);
       const uint32_t mask = lane < kPieces ? called.masks[tile * kPieces + lane] : 0;
       const int warp = lane / Stream::kPieceColumns;
       const uint32_t halves[2] = {__reduce_or_sync(kAllLanes, warp == 0 ? mask : warp == 1 ? mask << 16 : 0),

@@ -318,88 +318,102 @@ struct WideStream {
     }
   };
 
-  // The chunk-th 64 columns of a step as A of four products.
+  // A step of a warp's 16 rows on its way from a stage to A. All of it is loaded at once, so that one wait is for
+  // all, but for int4, of which a step is four times as many columns: there registers are spilled for it.
   template <Precision kPrecision>
-  __device__ static void load_weights(uint32_t (&a)[4][4], const char* stage, const Scales<kPrecision>& scales,
-                                      int chunk) {
-    const int lane = threadIdx.x % kWarp, row = threadIdx.x / kWarp % 4 * 16 + (lane & 15);
-    const char* at = stage + row * 128;
-    const auto load = [&](uint32_t (&r)[4], int piece) {
-      load_matrix4(r, at + ((piece + (lane >> 4)) ^ (row & 7)) * 16);
-    };
-    if constexpr (kPrecision == Precision::kF16) {
+  struct Loaded {
+    static constexpr bool kWhole = kPrecision != Precision::kInt4;
+    static constexpr int kChunks = Format<kPrecision>::kStepColumns / 64;
+    static constexpr int kLastRead = kWhole ? 0 : kChunks - 1;  // the chunk after which the stage is free
+    const char* row;
+    uint32_t raw[kWhole ? 4 : 1][4];
+    Scales<kPrecision> scales;
+
+    __device__ explicit Loaded(const char* stage)
+        : row(stage + (threadIdx.x / kWarp % 4 * 16 + threadIdx.x % 16) * 128) {
+      if constexpr (kWhole) {
 #pragma unroll
-      for (int k = 0; k < 4; k++) load(a[k], 2 * k);
-    } else if constexpr (kPrecision == Precision::kInt8) {
+        for (int i = 0; i < 4; i++) load(raw[i], i);
+      }
+      scales.load(stage, threadIdx.x / kWarp % 4 * 16 + threadIdx.x % kWarp / 4);
+    }
+
+    // The i-th 32 bytes of the rows.
+    __device__ void load(uint32_t (&to)[4], int i) const {
+      const int lane = threadIdx.x % kWarp;
+      load_matrix4(to, row + ((2 * i + (lane >> 4)) ^ (lane & 7)) * 16);
+    }
+
+    // The chunk-th 64 columns as A of four products.
+    __device__ void unpack(uint32_t (&a)[4][4], int chunk) {
+      if constexpr (kPrecision == Precision::kF16) {
 #pragma unroll
-      for (int h = 0; h < 2; h++) {
-        uint32_t raw[4];
-        load(raw, 4 * chunk + 2 * h);
-        const uint32_t scale[2] = {scales.of(0, 2 * chunk + h), scales.of(1, 2 * chunk + h)};
+        for (int k = 0; k < 4; k++)
+#pragma unroll
+          for (int r = 0; r < 4; r++) a[k][r] = raw[k][r];
+      } else if constexpr (kPrecision == Precision::kInt8) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          const uint32_t scale[2] = {scales.of(0, 2 * chunk + h), scales.of(1, 2 * chunk + h)};
+#pragma unroll
+          for (int r = 0; r < 4; r++) {
+            const uint32_t four = raw[2 * chunk + h][r];
+            a[2 * h + r / 2][r % 2] = multiply_f16x2(int8_pair(four), scale[r % 2]);
+            a[2 * h + r / 2][r % 2 + 2] = multiply_f16x2(int8_pair(four >> 8), scale[r % 2]);
+          }
+        }
+      } else {
+        load(raw[0], chunk);
 #pragma unroll
         for (int r = 0; r < 4; r++) {
-          a[2 * h + r / 2][r % 2] = multiply_f16x2(int8_pair(raw[r]), scale[r % 2]);
-          a[2 * h + r / 2][r % 2 + 2] = multiply_f16x2(int8_pair(raw[r] >> 8), scale[r % 2]);
+          const uint32_t scale = scales.of(r, 2 * chunk + r / 2);
+          uint32_t pairs[4];
+          int4_pairs(raw[0][r], pairs);
+#pragma unroll
+          for (int p = 0; p < 4; p++) a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_f16x2(pairs[p], scale);
         }
       }
-    } else {
-      uint32_t raw[4];
-      load(raw, 2 * chunk);
-#pragma unroll
-      for (int r = 0; r < 4; r++) {
-        const uint32_t scale = scales.of(r, 2 * chunk + r / 2);
-        uint32_t pairs[4];
-        int4_pairs(raw[r], pairs);
-#pragma unroll
-        for (int p = 0; p < 4; p++) a[r / 2 * 2 + p / 2][r % 2 + p % 2 * 2] = multiply_f16x2(pairs[p], scale);
-      }
     }
-  }
+  };
 
-  // All steps of a warpgroup's tile.
+  // All steps of a warpgroup's tile. Weights become A while the 64 columns before are multiplied.
   template <Precision kPrecision>
   __device__ void multiply(float (&sums)[kSums], const char* x, const Steps<kPrecision>& steps) {
     constexpr int kChunks = Format<kPrecision>::kStepColumns / 64;
-    const int lane = threadIdx.x % kWarp;
     WgmmaRows rows(x);
-    for (int s = 0; s < steps.count; s++) {
+    uint32_t a[2][4][4];
+    const auto step = [&](int s, int first) {
       barrier_wait(full + slot.at, slot.parity);
-      const char* stage = ring + slot.at * kStageBytes;
-      Scales<kPrecision> scales;
-      scales.load(stage, threadIdx.x / kWarp % 4 * 16 + lane / 4);
-      uint32_t a[2][4][4];
+      Loaded<kPrecision> loaded(ring + slot.at * kStageBytes);
 #pragma unroll
       for (int c = 0; c < kChunks; c++) {
-        // while the chunk before is multiplied
-        load_weights<kPrecision>(a[c & 1], stage, scales, c);
-        if (c == kChunks - 1) {
+        uint32_t(&of)[4][4] = a[(first + c) & 1];
+        loaded.unpack(of, c);
+        if (c == loaded.kLastRead) {
           __syncwarp();
-          if (lane == 0) barrier_arrive(empty + slot.at);
+          if (threadIdx.x % kWarp == 0) barrier_arrive(empty + slot.at);
         }
         wgmma_fence();
 #pragma unroll
-        for (int k = 0; k < 4; k++) wgmma(sums, a[c & 1][k], rows.at(c * kChunkBytes + k * 32), s + c + k);
+        for (int k = 0; k < 4; k++) wgmma(sums, of[k], rows.at(c * kChunkBytes + k * 32), s + c + k);
         wgmma_commit();
-        if constexpr (kChunks > 1) wgmma_wait<1>();
-        else wgmma_wait<0>();
+        wgmma_wait<1>();
       }
       rows.low += kChunks * kChunkBytes / 16;
       slot.advance(stages);
-    }
+    };
+    int s = 0;
+    if constexpr (kChunks % 2 != 0)
+      for (; s + 2 <= steps.count; s += 2) step(s, 0), step(s + 1, kChunks);
+    for (; s < steps.count; s++) step(s, 0);
     wgmma_wait<0>();
     wgmma_pin(sums);
-  }
-
-  // At a barrier that the cluster's blocks arrive at; racecheck knows those of a block alone.
-  __device__ void wait(uint64_t* barrier, int parity) const {
-    if (blocks == 1) barrier_wait(barrier, parity);
-    else barrier_wait_cluster(barrier, parity);
   }
 
   // Sends the sums of the warpgroup's tile `unit` to those who finish them.
   __device__ void send(int unit, const float (&sums)[kSums]) const {
     const int group = warpgroup(), lane = threadIdx.x % kWarp;
-    if (unit >= 2) wait(free + group, (unit / 2 - 1) & 1);
+    if (unit >= 2) barrier_wait(free + group, (unit / 2 - 1) & 1);
     if (blocks == 1) {
       keep(sums);
       return;
@@ -452,7 +466,7 @@ struct WideStream {
   __device__ void finish(int unit, const Done& done) const {
     const int lane = threadIdx.x % kWarp, warp = (threadIdx.x - kMultiplying) / kWarp, group = unit & 1;
     if (blocks > 1 && threadIdx.x == kMultiplying) barrier_expect(arrived + group, kPieces * kPieceBytes);
-    wait(arrived + group, unit / 2 & 1);
+    barrier_wait(arrived + group, unit / 2 & 1);
     Piece pieces[kPieceColumns];
 #pragma unroll
     for (int i = 0; i < kPieceColumns; i++) {
@@ -471,7 +485,7 @@ struct WideStream {
     if (blocks == 1) {
       barrier_arrive(free + group);
     } else if (lane < blocks) {
-      barrier_arrive_in(address_in(free + group, lane));
+      barrier_arrive_read_in(address_in(free + group, lane));
     }
 #pragma unroll
     for (int i = 0; i < kPieceColumns; i++)

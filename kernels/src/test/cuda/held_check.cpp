@@ -1,11 +1,10 @@
 // What held.cu, held_predicted.cu and sum_stream.cu compute for up to 16 sequences, on the CPU (simt.h),
 // against plain sums in f64. A line a case; the exit status is 1 if any is wrong.
-#include <memory>
-#include <string>
-
 #include "held.cu"
 #include "held_predicted.cu"
 #include "sum_stream.cu"
+
+#include "check.h"
 
 alignas(1024) thread_local char shared[232 << 10];
 
@@ -14,173 +13,7 @@ namespace {
 constexpr int kHeldThreads = 512;
 constexpr int kSumThreads = 320;
 
-int wrong = 0;
-std::mt19937 numbers(7);
-
-float uniform() { return (numbers() >> 8) / 8388608.0f - 1; }
-
-double silu(double x) { return x / (1 + std::exp(-x)); }
-
-const char* name(Precision precision) {
-  return precision == Precision::kF16 ? "f16" : precision == Precision::kInt8 ? "int8" : "int4";
-}
-
-void check(const std::string& what, double error, double most) {
-  const bool right = error <= most;
-  std::printf("%-72s %.1e %s\n", what.c_str(), error, right ? "right" : "WRONG");
-  if (!right) wrong++;
-}
-
-// The larger of the two, or NaN.
-double worse(double error, double computed, double expected) {
-  const double difference = std::fabs(computed - expected);
-  return difference <= error ? error : difference;
-}
-
-// Elements at an address that bulk copies take.
-template <class Element>
-struct Buffer {
-  std::unique_ptr<char[]> bytes;
-  Element* at;
-
-  explicit Buffer(size_t count) : bytes(new char[count * sizeof(Element) + 256]()) {
-    at = reinterpret_cast<Element*>((reinterpret_cast<uintptr_t>(bytes.get()) + 127) / 128 * 128);
-  }
-};
-
-// A matrix as weights.cuh lays it out, and its values.
-template <Precision kPrecision>
-struct Matrix {
-  int rows, columns;
-  std::vector<float> values;
-  Buffer<char> elements;
-  Buffer<uint16_t> scales;
-
-  Matrix(int rows, int columns)
-      : rows(rows), columns(columns), values(static_cast<size_t>(rows) * columns),
-        elements(values.size() * Format<kPrecision>::kBits / 8), scales(values.size() / 32) {
-    for (size_t i = 0; i < values.size(); i++) {
-      if (kPrecision == Precision::kF16) {
-        const f16 value = static_cast<f16>(uniform() * 0.05f);
-        values[i] = value;
-        reinterpret_cast<f16*>(elements.at)[i] = value;
-        continue;
-      }
-      constexpr int kLevels = kPrecision == Precision::kInt8 ? 256 : 16;
-      if (i % 32 == 0) scales.at[i / 32] = bits_of(static_cast<f16>(0.05f * 2 / kLevels * (1 + 0.5f * uniform())));
-      const int level = static_cast<int>(numbers() % kLevels) - kLevels / 2;
-      values[i] = level * to_float(f16_of(scales.at[i / 32]));
-      if (kPrecision == Precision::kInt8) {
-        constexpr int kPlace[4] = {0, 2, 1, 3};
-        elements.at[i / 4 * 4 + kPlace[i % 4]] = static_cast<char>(level);
-      } else {
-        constexpr int kNibble[8] = {0, 4, 1, 5, 2, 6, 3, 7};
-        reinterpret_cast<uint32_t*>(elements.at)[i / 8] |= static_cast<uint32_t>(level + 8) << 4 * kNibble[i % 8];
-      }
-    }
-  }
-
-  StreamedMatrix from(int row) const {
-    return {elements.at + static_cast<size_t>(row) * Format<kPrecision>::row_bytes(columns),
-            scales.at + static_cast<size_t>(row) * columns / 32, columns};
-  }
-
-  double dot(int row, const f16* x) const {
-    double sum = 0;
-    for (int k = 0; k < columns; k++) sum += static_cast<double>(values[static_cast<size_t>(row) * columns + k]) * to_float(x[k]);
-    return sum;
-  }
-};
-
-// A step of `batch` sequences, of which the second has ended where there are more than two.
-struct Step {
-  int batch;
-  StepState state{};
-  float threshold = 0;
-  int dense_from;
-  std::vector<int> records;
-
-  Step(int batch, int neurons, bool crossed)
-      : batch(batch), dense_from(crossed ? 1 : neurons + 1), records(2 * kRecordStride) {
-    state.batch = batch;
-    for (int b = 0; b < batch; b++) state.active[b] = batch > 2 && b == 1 ? 0 : 1;
-    records[0] = crossed ? 1 : 0;
-  }
-
-  bool active(int b) const { return b < batch && state.active[b]; }
-  int* record() { return records.data() + kRecordStride; }
-  Calls calls(bool logits) { return {&state, &threshold, &dense_from, nullptr, record(), 0, 1, logits}; }
-
-  // The threshold that a share of all scores is above.
-  void choose(std::vector<double> scores, double share) {
-    std::sort(scores.begin(), scores.end());
-    const size_t at = static_cast<size_t>((1 - share) * scores.size());
-    threshold = share >= 1 ? -1e9f : share <= 0 ? 1e9f : static_cast<float>(scores[at]);
-  }
-};
-
-Buffer<f16> activations(int batch, int columns) {
-  Buffer<f16> x(static_cast<size_t>(batch) * columns);
-  for (size_t i = 0; i < static_cast<size_t>(batch) * columns; i++) x.at[i] = static_cast<f16>(uniform());
-  return x;
-}
-
-// Scores and calls as they should be, and what a kernel made of them.
-template <int kBatch>
-struct Union {
-  int neurons;
-  std::vector<double> scores;  // [neurons x batch]
-  std::vector<uint32_t> bits;
-  Buffer<f16> coefficients;
-  int known[2] = {};
-
-  explicit Union(int neurons)
-      : neurons(neurons), bits(neurons / 32 + 1, 0xaaaaaaaau), coefficients(static_cast<size_t>(neurons) * kBatch) {}
-
-  bool has(int neuron) const { return bits[neuron / 32] >> neuron % 32 & 1; }
-  double score(int neuron, int b, int batch) const { return scores[static_cast<size_t>(neuron) * batch + b]; }
-
-  // The largest error of the coefficients s(neuron, b) of neurons that were computed, plus the number of
-  // wrong bits and counts. Scores at the threshold may fall on either side.
-  template <class Coefficient>
-  double error(Step& step, bool own, bool every, int blocks, const Coefficient& s) const {
-    double error = 0;
-    int mistakes = known[0] == blocks ? 0 : 1, count = 0;
-    std::vector<int> called(step.batch);
-    for (int i = 0; i < neurons; i++) {
-      bool any = false, close = false;
-      for (int b = 0; b < step.batch; b++) {
-        if (!step.active(b)) continue;
-        const double score = this->score(i, b, step.batch);
-        close |= std::fabs(score - step.threshold) < 2e-3;
-        any |= score > step.threshold;
-        called[b] += score > step.threshold;
-      }
-      count += has(i);
-      mistakes += has(i) != any && !close;
-      if (!has(i) && !every) continue;
-      for (int b = 0; b < kBatch; b++) {
-        const bool used = step.active(b) && (!own || score(i, b, step.batch) > step.threshold);
-        if (own && close) continue;
-        error = worse(error, to_float(coefficients.at[i * kBatch + b]), used ? s(i, b) * kNeuronScale : 0);
-      }
-    }
-    mistakes += step.record()[0] != count;
-    mistakes += step.record()[1] != (every ? 1 : 0);
-    for (int b = 0; b < step.batch; b++) mistakes += std::abs(step.record()[2 + b] - called[b]) > 4;
-    return error + mistakes;
-  }
-};
-
 // ---- cases -----------------------------------------------------------------------------------------
-
-struct Shape {
-  int batch, d, f, blocks;
-  std::string text() const {
-    return "batch " + std::to_string(batch) + ", " + std::to_string(f) + " x " + std::to_string(d) + " on " +
-           std::to_string(blocks);
-  }
-};
 
 template <Precision kPrecision, int kBatch>
 void sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, Step& step, const uint32_t* bits, int splits,
@@ -198,7 +31,8 @@ void sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, Step& step, const
       double expected = 0, computed = 0;
       for (int i = 0; i < f; i++)
         if (bits == nullptr || bits[i / 32] >> i % 32 & 1)
-          expected += to_float(s.at[i * kBatch + b]) / static_cast<double>(kNeuronScale) * down.values[static_cast<size_t>(i) * d + c];
+          expected += to_float(s.at[i * kBatch + b]) / static_cast<double>(kNeuronScale) *
+                      down.values[static_cast<size_t>(i) * d + c];
       for (int split = 0; split < splits; split++) computed += y[(static_cast<size_t>(split) * step.batch + b) * d + c];
       error = worse(error, computed, expected);
     }
@@ -273,9 +107,10 @@ void united(const Shape& shape, Second kind, bool own, double share, bool crosse
                                              found.coefficients.at};
     held.run(x.at);
   });
-  const double error = found.error(step, own, crossed, blocks, [&, batch = batch](int i, int b) {
-    return gates[i * batch + b] * ups[i * batch + b];
-  });
+  const double error = found.mistakes(step, crossed, blocks) +
+                       found.error(step, own, crossed, [&, batch = batch](int i, int b) {
+                         return gates[i * batch + b] * ups[i * batch + b];
+                       });
   check("union " + what, error, 3e-4);
   if (!crossed) sum<kPrecision, kBatch>(down, found.coefficients, step, found.bits.data(), 2, "sum of union " + what);
 }
@@ -305,10 +140,11 @@ void predicted(const Shape& shape, int rank, bool folded, bool own, double share
         reinterpret_cast<uint8_t*>(found.bits.data()), {found.known}, found.coefficients.at};
     held.run(z.at, x.at);
   });
-  const double error = found.error(step, own, crossed, blocks, [&, d = d, f = f](int i, int b) {
-    const f16* of = x.at + static_cast<size_t>(b) * d;
-    return silu(gate_up.dot(i, of)) * gate_up.dot(f + i, of);
-  });
+  const double error = found.mistakes(step, crossed, blocks) +
+                       found.error(step, own, crossed, [&, d = d, f = f](int i, int b) {
+                         const f16* of = x.at + static_cast<size_t>(b) * d;
+                         return silu(gate_up.dot(i, of)) * gate_up.dot(f + i, of);
+                       });
   check("predicted " + what, error, 3e-4);
 }
 
@@ -340,6 +176,5 @@ int main() {
   all<Precision::kF16>();
   all<Precision::kInt8>();
   all<Precision::kInt4>();
-  std::printf("%d wrong\n", wrong);
-  return wrong == 0 ? 0 : 1;
+  return verdict();
 }

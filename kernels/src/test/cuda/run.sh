@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # run.sh CHECK.cpp FOLDER: compiles a check here with the kernels that it includes, for the CPU (emulation/simt.h),
-# in FOLDER, and runs it. Needs a C++ compiler that knows _Float16 (CXX, g++).
+# in FOLDER, and runs it. Needs a C++ compiler that knows _Float16 (CXX, g++). SOURCES: another folder of kernels.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-check=$1 folder=$2
+check=$1 folder=$2 sources=${SOURCES:-$here/../../main/cuda}
 mkdir -p "$folder"
 # an #include looks beside the file that has it: copies lie together, and the emulation's take the others' place
-cp "$here"/../../main/cuda/*.cu "$here"/../../main/cuda/*.cuh "$folder"
-cp "$here"/emulation/* "$here/$check" "$folder"
+cp "$sources"/*.cu "$sources"/*.cuh "$folder"
+cp "$here"/emulation/* "$here/check.h" "$here/$check" "$folder"
 cd "$folder"
-"${CXX:-g++}" -std=c++17 -O1 -w -U_FORTIFY_SOURCE -D__CUDA_ARCH__=900 -o "${check%.cpp}" "$check" simt.cpp
+"${CXX:-g++}" -std=c++17 -O1 -w -U_FORTIFY_SOURCE -D__CUDA_ARCH__=900 -D__CUDA_ARCH_FEAT_SM90_ALL \
+  -o "${check%.cpp}" "$check" simt.cpp
 ./"${check%.cpp}"

@@ -80,10 +80,21 @@ uint32_t masked_or(uint32_t value) { return (value & kMask) | kBits; }
 template <uint32_t kMask, uint32_t kBits>
 uint32_t masked_xor(uint32_t value) { return (value & kMask) ^ kBits; }
 
+// ---- shared memory ---------------------------------------------------------------------------------
+
+extern __shared__ char shared[];
+
+// From the beginning of what a launch asks for.
+inline uint32_t shared_address(const void* pointer) {
+  return static_cast<uint32_t>(static_cast<const char*>(pointer) - shared);
+}
+
 // ---- copies --------------------------------------------------------------------------------------
 
 inline void copy_async16(void* shared, const void* global) { simt::copy_async(shared, global, 16); }
 inline void copy_async16_lines(void* shared, const void* global) { simt::copy_async(shared, global, 16); }
+template <int kBytes>
+void copy_async_small(void* shared, const void* global) { simt::copy_async(shared, global, kBytes); }
 inline void copy_async16_or_zero(void* shared, const void* global, bool valid) {
   simt::copy_async(shared, valid ? global : nullptr, 16);
 }
@@ -97,7 +108,7 @@ void copy_async_wait() { simt::wait_until(simt::copied); }
 
 // ---- warps, blocks, kernels ------------------------------------------------------------------------
 
-enum Operation : int { kSync, kShuffle, kLoadMatrix, kLoadTransposed, kMultiply };
+enum Operation : int { kSync, kShuffle, kLoadMatrix, kLoadTransposed, kMultiply, kAwaitProducts };
 
 inline void __syncthreads() { simt::barrier_sync(0, blockDim.x); }
 inline void __syncwarp() { simt::together(kSync, [](simt::Lane*) {}); }
@@ -128,6 +139,11 @@ inline unsigned __ballot_sync(unsigned mask, bool predicate) {
   return votes;
 }
 
+inline unsigned __reduce_or_sync(unsigned mask, unsigned value) {
+  for (int other = 1; other < kWarp; other *= 2) value |= __shfl_xor_sync(mask, value, other);
+  return value;
+}
+
 inline int __popc(uint32_t bits) { return __builtin_popcount(bits); }
 inline uint32_t __byte_perm(uint32_t low, uint32_t high, uint32_t selector) {
   const uint64_t bytes = static_cast<uint64_t>(high) << 32 | low;
@@ -148,6 +164,7 @@ template <class Value>
 Value __ldcg(const Value* from) { return *from; }
 inline int load_acquire(const int* from) { return *from; }
 inline void __threadfence() {}
+inline void __trap() { simt::fail("a trap"); }
 inline void __nanosleep(unsigned) { simt::yield(); }
 inline void depend_wait() {}
 inline void depend_release() {}

@@ -96,8 +96,7 @@ void deliver(bool all) {
     const Copy copy = bulk[i];
     bulk.erase(bulk.begin() + i);
     copy.arrive();
-    transaction(copy.barrier).bytes -= copy.bytes;
-    transaction(copy.barrier).check();
+    mbarrier_count(copy.barrier, copy.bytes);
     progress();
   }
   for (auto& queue : ordered)
@@ -150,6 +149,9 @@ void run_block(int threads) {
   }
   for (const Barrier& barrier : numbered)
     if (barrier.arrived != 0) fail("a barrier has been arrived at by some when the block ends");
+  for (const Warp& warp : warps)
+    for (const Lane& lane : warp.lanes)
+      if (!lane.products.empty()) fail("products have not been waited for when the block ends");
 }
 
 }  // namespace
@@ -201,6 +203,12 @@ void mbarrier_arrive(const void* at, long bytes) {
   TransactionBarrier& barrier = transaction(at);
   barrier.bytes += bytes;
   barrier.pending--;
+  barrier.check();
+}
+
+void mbarrier_count(const void* at, long bytes) {
+  TransactionBarrier& barrier = transaction(at);
+  barrier.bytes -= bytes;
   barrier.check();
 }
 

@@ -1,10 +1,12 @@
 // Runs CUDA kernels on the CPU, so that what they compute and how their warps wait for each other is tested
 // where there is no device: kernels' sources are compiled by a C++ compiler as they are, with this folder's
-// common.cuh and bulk_copy.cuh in place of their own. Slow, one block after the other, every thread a fiber.
+// common.cuh, bulk_copy.cuh, cluster.cuh and warpgroup.cuh in place of their own. Slow, one block after the
+// other, every thread a fiber.
 //
-// Warps take turns in random order, and asynchronous copies arrive at random times, so that code that
-// relies on an order that nothing promises gives wrong results in some run. It says nothing about speed, about
-// the order of memory accesses within a turn, or about what only a device does.
+// Warps take turns in random order, asynchronous copies arrive at random times, and a warpgroup's products are
+// computed when they are waited for, so that code that relies on an order that nothing promises gives wrong
+// results in some run. It says nothing about speed, about the order of memory accesses within a turn, or about
+// what only a device does.
 #pragma once
 
 #include <cstdint>
@@ -43,11 +45,23 @@ void wait_until(const Condition& condition) {
 
 // ---- warps -----------------------------------------------------------------------------------------
 
+// A lane's part of a product of a warpgroup that runs on after it is asked for.
+struct Product {
+  uint32_t a[4];
+  float* d;
+  uint64_t b;
+  int columns;
+  bool transposed, add;
+  int group;  // of the lane's committed ones, counted from 0
+};
+
 struct Lane {
   uint64_t in, out;
   const void* pointer;
   uint32_t words[8];
   float sums[4];
+  std::deque<Product> products;
+  int committed = 0;  // groups of products
 };
 
 struct Warp {
@@ -88,6 +102,8 @@ void barrier_arrive(int number, int threads);
 // Transaction barriers, by their address in shared memory.
 void mbarrier_init(const void* at, int arrivals);
 void mbarrier_arrive(const void* at, long bytes);
+// So many bytes are in.
+void mbarrier_count(const void* at, long bytes);
 bool mbarrier_passed(const void* at, int parity);
 
 // ---- asynchronous copies -----------------------------------------------------------------------------

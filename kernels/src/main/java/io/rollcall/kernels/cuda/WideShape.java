@@ -101,7 +101,7 @@ record WideShape(int blocks, int clusters, int threads, int stages, int sharedBy
   /** Of wide_union, for so many clusters: barriers, masks, counts and the list of its tiles. */
   static int listBytes(int tile, int groups, int clusters) {
     int tiles = DecodeShapes.ceil(DecodeShapes.ceil(groups, clusters), 4);
-    return tiles * (2 * 8 + tile / 4 * 4 + 4 + 2 * 64);
+    return 8 + tiles * (2 * 8 + tile / 4 * 4 + 4 + 2 * 64);
   }
 
   Launch launch() {

@@ -1,0 +1,99 @@
+// kernels' warpgroup.cuh, for simt.h. A warp's 16 rows of a product need nothing of the other three warps, so
+// that each computes its own; b is read, and d written, no sooner than wait says that they have been.
+#pragma once
+
+#include "common.cuh"
+
+// As descriptors of the device, but for the address, which may go beyond its 14 bits: a block has all columns
+// here, which a cluster's blocks share there.
+struct WgmmaRows {
+  uint32_t low;
+
+  explicit WgmmaRows(const void* rows) : low(shared_address(rows) >> 4 | 1u << 16) {}
+  uint64_t at(uint32_t bytes) const {
+    return static_cast<uint64_t>(1u << 30 | 1024u >> 4) << 32 | (low + (bytes >> 4));
+  }
+};
+
+template <int kColumns>
+struct WgmmaColumns {
+  static constexpr uint32_t kRowBytes = kColumns * 2;
+  static constexpr uint32_t kEightRows = 8 * kRowBytes >> 4;
+  static_assert(kColumns == 32 || kColumns == 64, "a row is one swizzled run");
+  uint32_t low;
+
+  static uint32_t place(int row, int piece) {
+    return row * kRowBytes + (piece ^ (kColumns == 64 ? row & 7 : row >> 1 & 3)) * 16;
+  }
+
+  explicit WgmmaColumns(const void* rows) : low(shared_address(rows) >> 4 | kEightRows << 16) {}
+  uint64_t at(int row) const {
+    constexpr uint32_t kSwizzle = kColumns == 64 ? 1 : 2;
+    return static_cast<uint64_t>(kSwizzle << 30 | kEightRows) << 32 | (low + (row * kRowBytes >> 4));
+  }
+};
+
+// Element (k, n) of what a descriptor describes. Swizzles permute the 16-byte pieces of 128 or 64 bytes by the
+// address's next bits from 128 on.
+inline float wgmma_element(const simt::Product& product, int k, int n) {
+  const uint32_t start = static_cast<uint32_t>(product.b & 0xffff) << 4;
+  const uint32_t stride = static_cast<uint32_t>(product.b >> 32 & 0x3fff) << 4;
+  const bool narrow = product.b >> 62 == 2;
+  uint32_t at = product.transposed ? start + k / 8 * stride + k % 8 * (narrow ? 64 : 128) + n * 2
+                                   : start + n / 8 * stride + n % 8 * 128 + k * 2;
+  at ^= (at >> 7 & (narrow ? 3 : 7)) << 4;
+  uint16_t bits;
+  memcpy(&bits, shared + at, 2);
+  return to_float(f16_of(bits));
+}
+
+// The oldest product of every lane.
+inline void wgmma_compute(simt::Lane* lanes) {
+  const simt::Product first = lanes[0].products.front();
+  float left[16][16], right[64][16];
+  for (int l = 0; l < kWarp; l++) {
+    if (lanes[l].products.empty() || lanes[l].products.front().b != first.b)
+      simt::fail("lanes of a warp ask for different products");
+    const uint32_t(&a)[4] = lanes[l].products.front().a;
+    for (int i = 0; i < 4; i++)
+      for (int c = 0; c < 2; c++) left[l / 4 + i % 2 * 8][l % 4 * 2 + c + i / 2 * 8] = low_f16(a[i] >> 16 * c);
+  }
+  for (int n = 0; n < first.columns; n++)
+    for (int k = 0; k < 16; k++) right[n][k] = wgmma_element(first, k, n);
+  for (int l = 0; l < kWarp; l++) {
+    float* d = lanes[l].products.front().d;
+    for (int i = 0; i < first.columns / 2; i++) {
+      const float* row = left[l / 4 + i / 2 % 2 * 8];
+      const float* column = right[i / 4 * 8 + l % 4 * 2 + i % 2];
+      float sum = 0;
+      for (int k = 0; k < 16; k++) sum += row[k] * column[k];
+      d[i] = first.add ? d[i] + sum : sum;
+    }
+    lanes[l].products.pop_front();
+  }
+}
+
+inline void wgmma_writes_done() {}
+inline void wgmma_fence() {}
+inline void wgmma_commit() { simt::mine().committed++; }
+
+// Products take a while now and then, in which other warps come to what they may do too early.
+template <int kPending>
+void wgmma_wait() {
+  if (simt::lane() == 0 && simt::random() % 16 == 0)
+    for (int turns = simt::random() % 64; turns > 0; turns--) simt::yield();
+  simt::together(kAwaitProducts + kPending, [](simt::Lane* lanes) {
+    while (!lanes[0].products.empty() && lanes[0].products.front().group < lanes[0].committed - kPending)
+      wgmma_compute(lanes);
+  });
+}
+
+template <int kSums>
+void wgmma_pin(float (&)[kSums]) {}
+
+template <int kTransposed = 0, int kSums>
+void wgmma(float (&d)[kSums], const uint32_t (&a)[4], uint64_t b, int add) {
+  static_assert(kSums == 16 || kSums == 32, "32 or 64 columns");
+  simt::Lane& lane = simt::mine();
+  lane.products.push_back({{a[0], a[1], a[2], a[3]}, d, b, 2 * kSums, kTransposed != 0, add != 0, lane.committed});
+}
