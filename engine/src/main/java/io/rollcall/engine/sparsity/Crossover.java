@@ -1,11 +1,12 @@
 package io.rollcall.engine.sparsity;
 
+import io.rollcall.engine.UserException;
 import java.io.Serializable;
 import java.util.Arrays;
 
 /**
- * The union density from which the dense kernels are faster than the gathered ones, by batch bucket;
- * measured on the machine, not guessed. At or past it a layer runs dense.
+ * The union density from which a layer runs dense, by batch bucket: where the dense kernels are faster
+ * than the gathered ones, measured on the machine, or a given one where runs have to repeat.
  *
  * @param density [bucket], the last one serves every larger bucket; above 1 for never
  */
@@ -15,6 +16,23 @@ public record Crossover(double[] density) implements Serializable {
   /** No step ever runs dense. */
   public static Crossover never() {
     return new Crossover(new double[] {NEVER});
+  }
+
+  /** Parses {@code never}, or the union density from which layers run dense, 0 for always. */
+  public static Crossover parse(String text) {
+    if (text.equals("never")) {
+      return never();
+    }
+    try {
+      double density = Double.parseDouble(text);
+      if (density >= 0 && density <= 1) {
+        return new Crossover(new double[] {density});
+      }
+    } catch (NumberFormatException e) {
+      // said below
+    }
+    throw new UserException(
+        "crossover '" + text + "' is none; use measured, never or a union density from 0 to 1");
   }
 
   /**

@@ -53,6 +53,7 @@ final class CrossoverFinding {
     List<Savings.Cell> there =
         runs.cells(main).stream().filter(c -> c.batchSize() == common).toList();
     OptionalDouble crossover = runs.last(main).crossover(common);
+    boolean measured = runs.last(main).crossoverMeasured();
     double share = (double) mine.stream().mapToLong(Savings.Layer::denseSteps).sum() / mine.stream().mapToLong(Savings.Layer::steps).sum();
     List<Chart> charts = new ArrayList<>();
     charts.add(
@@ -80,7 +81,7 @@ final class CrossoverFinding {
               List.of(
                   Series.measured("mean union", values(there, Savings.Cell::unionDensity)),
                   Series.reference(
-                      "crossover measured", values(there, any -> crossover.getAsDouble())))));
+                      measured ? "crossover measured" : "crossover given", values(there, any -> crossover.getAsDouble())))));
     }
     return new Finding(
         "crossover",
@@ -97,14 +98,19 @@ final class CrossoverFinding {
                     layerList(crossed), main, finePercent(share)),
             crossover.isPresent()
                 ? format(
-                    "With %d in a step the dense kernel was measured to be faster from a union of %s on, and"
-                        + " unions had %s on average.",
+                    measured
+                        ? "With %d in a step the dense kernel was measured to be faster from a union of %s on,"
+                            + " and unions had %s on average."
+                        : "With %d in a step layers were to run dense from a union of %s on, and unions had"
+                            + " %s on average.",
                     common,
                     percent(crossover.getAsDouble()),
                     percent(mean(there, Savings.Cell::unionDensity)))
                 : format(
-                    "With %d in a step no union density was measured from which the dense kernel would be"
-                        + " faster; unions had %s on average.",
+                    measured
+                        ? "With %d in a step no union density was measured from which the dense kernel would"
+                            + " be faster; unions had %s on average."
+                        : "With %d in a step no layer was to run dense; unions had %s on average.",
                     common, percent(mean(there, Savings.Cell::unionDensity)))),
         table,
         false);

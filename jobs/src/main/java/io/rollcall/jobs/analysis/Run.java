@@ -26,6 +26,7 @@ import java.util.stream.StreamSupport;
  * @param batchSize most sequences in a step
  * @param maxNewTokens most tokens of an answer
  * @param context most positions of a prompt and its answer, as asked for
+ * @param crossoverMeasured by its executors; else given
  * @param drift own densities beside the calibration's, by layer
  * @param slowest partitions, slowest first
  * @param configuration what was asked for and what it ran on, by name
@@ -52,6 +53,7 @@ public record Run(
     Phase prefill,
     Phase decode,
     List<Device> devices,
+    boolean crossoverMeasured,
     List<DriftLayer> drift,
     List<Partition> slowest,
     Map<String, String> configuration) {
@@ -128,6 +130,7 @@ public record Run(
         phase(node.path("prefill")),
         phase(node.path("decode")),
         list(node.path("devices")).stream().map(Run::device).toList(),
+        !asked.hasNonNull("crossover"),
         list(node.path("drift").path("layers")).stream().map(Run::drift).toList(),
         list(node.path("slowest_partitions")).stream().map(p -> partition(runId, p)).toList(),
         configuration(node));
@@ -147,7 +150,7 @@ public record Run(
 
   /**
    * Union density from which layers ran dense in steps of this size: the mean of what its devices
-   * measured. Empty where none was measured or they never cross.
+   * measured or were given. Empty where there was none or they never cross.
    */
   public OptionalDouble crossover(int batch) {
     return devices.stream()

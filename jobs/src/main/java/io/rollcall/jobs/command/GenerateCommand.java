@@ -1,5 +1,6 @@
 package io.rollcall.jobs.command;
 
+import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.jobs.generate.GenerateAction;
 import io.rollcall.jobs.generate.GenerateRequest;
 import io.rollcall.jobs.generate.GenerateResult;
@@ -20,7 +21,7 @@ import picocli.CommandLine.Option;
     footer = {
       "",
       "With union own, on the CPU, a prompt's answer does not depend on its batch; with shared and"
-          + " budget it may change with the batch size and the partitions.",
+          + " budget it may change with the batch size, the partitions and the crossover.",
       "A prompt that cannot be answered becomes a row with finish_reason error. Rows that share an id"
           + " become one such row; a row without an id gets null#<hash of the row> for one.",
       "",
@@ -62,6 +63,14 @@ final class GenerateCommand implements Callable<Integer> {
   private int partitions;
 
   @Option(
+      names = "--crossover",
+      paramLabel = "DENSITY",
+      description = "union density from which a layer runs dense: measured (by each executor, for what"
+          + " it computes with), never, or a fraction that all runs share, so that under shared and"
+          + " budget they repeat each other's texts (default: ${DEFAULT-VALUE})")
+  private String crossover;
+
+  @Option(
       names = "--drift-bound",
       paramLabel = "N",
       description = "warn where a layer's own density is further from its calibration than N times"
@@ -78,7 +87,10 @@ final class GenerateCommand implements Callable<Integer> {
             model.source(),
             sparsity.request(),
             decoding.decoding(),
-            partitions);
+            partitions,
+            crossover.equals("measured")
+                ? null
+                : SparsityOptions.usage(() -> Crossover.parse(crossover)));
     try (SparkSession spark = Sessions.open("generate")) {
       GenerateResult result =
           new GenerateAction(spark, request)

@@ -219,7 +219,8 @@ public final class GenerateAction {
     Broadcast<InferenceTask.Work> work =
         JavaSparkContext.fromSparkContext(context)
             .broadcast(
-                new InferenceTask.Work(labels, setup, profile, pending.kept().size()));
+                new InferenceTask.Work(
+                    labels, setup, profile, request.crossover(), pending.kept().size()));
     try {
       Dataset<Row> both =
           pending

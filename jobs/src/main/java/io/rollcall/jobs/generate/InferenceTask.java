@@ -5,6 +5,7 @@ import com.esotericsoftware.kryo.serializers.JavaSerializer;
 import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.generation.Generator;
 import io.rollcall.engine.generation.PromptEncoder;
+import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.output.Tables;
@@ -22,10 +23,16 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
   /**
    * What every task of a run needs.
    *
+   * @param crossover null to measure it
    * @param keptColumns how many input columns follow a generation's own
    */
   @DefaultSerializer(JavaSerializer.class) // Spark's Kryo knows no records
-  record Work(Tables.Labels labels, TaskSetup setup, SparsityProfile profile, int keptColumns)
+  record Work(
+      Tables.Labels labels,
+      TaskSetup setup,
+      SparsityProfile profile,
+      Crossover crossover,
+      int keptColumns)
       implements Serializable {}
 
   /** Prompts and generations that may wait between the task's thread and the generator's, in batches. */
@@ -46,7 +53,7 @@ final class InferenceTask implements MapPartitionsFunction<Row, Row> {
     return TaskFaults.rethrown(
         () -> {
           TaskModel model = work.setup().lease(task);
-          SparsityPlan plan = model.plan(work.profile());
+          SparsityPlan plan = model.plan(work.profile(), work.crossover());
           GenerationOptions options = model.options();
           PromptEncoder encoder = new PromptEncoder(model.template(), options);
           PromptFeed feed = new PromptFeed(rows, encoder, work.keptColumns(), task);

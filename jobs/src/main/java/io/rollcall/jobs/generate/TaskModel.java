@@ -5,6 +5,7 @@ import io.rollcall.engine.checkpoint.ModelFiles;
 import io.rollcall.engine.generation.GenerationOptions;
 import io.rollcall.engine.runner.CacheRoom;
 import io.rollcall.engine.runner.LoadedModel;
+import io.rollcall.engine.sparsity.Crossover;
 import io.rollcall.engine.sparsity.SparsityPlan;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.engine.text.PromptTemplate;
@@ -38,9 +39,13 @@ public record TaskModel(
    * The profile with the crossover of what this task computes on. Holds the cache's room while that
    * is measured, so that a batch too large for all tasks is refused before and not after.
    *
+   * @param given null to measure it
    * @throws io.rollcall.engine.UserException when the cache does not fit
    */
-  SparsityPlan plan(SparsityProfile profile) {
+  SparsityPlan plan(SparsityProfile profile, Crossover given) {
+    if (given != null) {
+      return new SparsityPlan(profile, given);
+    }
     try (CacheRoom room = model().cacheRoom(options.batchSize(), options.context())) {
       return new SparsityPlan(profile, lease.crossover(profile, options.batchSize(), workers));
     }

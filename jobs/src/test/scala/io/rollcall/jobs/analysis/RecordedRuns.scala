@@ -5,6 +5,7 @@ import java.util
 import scala.jdk.CollectionConverters._
 
 import io.rollcall.engine.generation.{FinishReason, Generation}
+import io.rollcall.engine.sparsity.Crossover
 import io.rollcall.engine.statistics.LayerStatistics
 import io.rollcall.jobs.generate.{Decoding, GenerateRequest, Requests, SparsityRequest}
 import io.rollcall.jobs.output.{OutputDirectory, RunRecord, Tables, TablesFormat}
@@ -14,6 +15,7 @@ import org.apache.spark.sql.{Row, SaveMode, SparkSession}
 object RecordedRuns {
   /**
    * @param crossover union densities from which layers ran dense, by batch bucket
+   * @param given whether the crossover was
    * @param drift layer, own density, calibrated, bound
    */
   final case class Recorded(
@@ -23,6 +25,7 @@ object RecordedRuns {
       generations: Seq[Generation] = Seq(),
       sparsity: Seq[Double] = Seq(0.5, 0.4, 0.3),
       crossover: Seq[Double] = Seq(2, 0.9, 0.8),
+      given: Boolean = false,
       drift: Seq[(Int, Double, Double, Double)] = Seq(),
       decodeSeconds: Double = 10,
       prefillSeconds: Double = 2,
@@ -95,7 +98,8 @@ object RecordedRuns {
         "configuration",
         new GenerateRequest(
           request.input, path, request.mode, request.model, request.sparsity, recorded.decoding,
-          request.partitions))
+          request.partitions,
+          if (recorded.given) new Crossover(recorded.crossover.toArray) else null))
       .put("model", "a model")
       .put("method", recorded.method)
       .put("union", recorded.union)

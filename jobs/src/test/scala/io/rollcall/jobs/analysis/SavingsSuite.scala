@@ -107,6 +107,13 @@ class SavingsSuite extends SparkSuite {
     found.values.foreach(finding => assert(finding.sentences.size == 2, finding.id))
   }
 
+  test("a crossover that was given is not said to be measured") {
+    record(spark, path("out"), sparse.copy(given = true))
+    assert(findings(path("out"))("crossover").text.contains("were to run dense from a union of 80 % on"))
+    record(spark, path("never"), sparse.copy(given = true, crossover = Seq(2)))
+    assert(findings(path("never"))("crossover").text.contains("no layer was to run dense"))
+  }
+
   test("costs are beside dense runs where there are some, else at most what bytes allow") {
     record(spark, path("out"), sparse)
     val alone = findings(path("out"))("cost")

@@ -66,7 +66,9 @@ class RollcallCommandSuite extends AnyFunSuite {
       Seq("--top-p", "0.5") -> "--temperature",
       Seq("--keep-columns", "model") -> "--keep-columns",
       Seq("--limit", "-1") -> "--limit",
-      Seq("--partitions", "-1") -> "--partitions")
+      Seq("--partitions", "-1") -> "--partitions",
+      Seq("--crossover", "often") -> "measured, never or a union density",
+      Seq("--crossover", "0.5", "--method", "dense") -> "--crossover")
     bad.foreach { case (options, words) =>
       assert(refused("generate" +: (paths ++ options): _*).contains(words), options)
     }

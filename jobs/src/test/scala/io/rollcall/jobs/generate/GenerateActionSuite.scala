@@ -8,8 +8,8 @@ import com.fasterxml.jackson.databind.{JsonNode, ObjectMapper}
 import io.rollcall.engine.UserException
 import io.rollcall.engine.generation.{GenerationOptions, Generator, Prompt}
 import io.rollcall.engine.runner.{CpuModel, CpuModelRunner, RunnerOptions}
-import io.rollcall.engine.sparsity.{BatchBuckets, Method, SparsityPlan, UnionStrategy}
-import io.rollcall.jobs.SparkSuite
+import io.rollcall.engine.sparsity.{BatchBuckets, Crossover, Method, SparsityPlan, UnionStrategy}
+import io.rollcall.jobs.{SparkSuite, UsageException}
 import io.rollcall.jobs.input.PromptSource
 import io.rollcall.jobs.output.WriteMode
 import io.rollcall.jobs.runtime.{BackendChoice, ModelRegistry, ModelSource}
@@ -104,6 +104,33 @@ class GenerateActionSuite extends SparkSuite {
       assert(off(differences) < 0.3, s"$method ${found.toSeq} ${calibrated.toSeq}")
       assert(math.abs(differences.sum / 8) < 0.15, s"$method ${found.toSeq} ${calibrated.toSeq}")
     }
+  }
+
+  test("under shared, runs with a given crossover repeat each other, and its ends are dense and never dense") {
+    val input = prompts("in", Requests.documents(60): _*)
+    val shared = SparsityRequest.of(Method.M_COUNTDOWN, 0.7, new UnionStrategy.Shared())
+    def ran(name: String, sparsity: SparsityRequest, crossover: Crossover) = {
+      val result = run(Requests(input, path(name), sparsity).withCrossover(crossover))
+      (outputs(path(name)), result.totals.layers.asScala.map(l => l.denseSteps.toDouble / l.steps).toSeq, result)
+    }
+    val (first, denseOfFirst, result) = ran("first", shared, Crossover.never())
+    val (second, _, _) = ran("second", shared, Crossover.never())
+    assert(first == second && denseOfFirst.forall(_ == 0))
+    val (always, denseOfAlways, _) = ran("always", shared, Crossover.parse("0"))
+    val (dense, _, _) = ran("dense", SparsityRequest.dense(), null)
+    assert(always == dense && denseOfAlways.forall(_ == 1))
+    assert(first != dense)
+    val crossover = record(result).path("devices").path(0).path("crossover")
+    assert(crossover.size == 1 && crossover.path(0).path(0).asDouble > 1)
+    assert(record(result).path("configuration").path("crossover").path("density").size == 1)
+  }
+
+  test("a crossover is never or a density, and none for dense") {
+    for (wrong <- Seq("", "often", "-0.1", "1.5", "NaN"))
+      assert(intercept[UserException](Crossover.parse(wrong)).getMessage.contains(s"crossover '$wrong'"))
+    assert(Crossover.parse("1").dense(0, 1) && !Crossover.parse("1").dense(3, 0.99))
+    val request = Requests("in", "out", SparsityRequest.dense())
+    assert(intercept[UsageException](request.withCrossover(Crossover.never())).getMessage.contains("--crossover"))
   }
 
   test("a method whose predictor is nowhere is refused") {
