@@ -1,8 +1,9 @@
 // Quantised rows of the transposed down projection as tensor cores take them: a warp's 32 columns of 32
 // ranks (rows of the union), whose products with s sum over ranks.
 //
-// ldmatrix transposes 16 bits at a time, so that f16 need nothing else: of quantised rows, what a lane gets of two ranks are two int8 columns or four int4 ones
-// of both, and one mask makes a pair of ranks of a column. Columns are two operands of 16 rows, i = 0 and 1:
+// ldmatrix transposes 16 bits at a time, so that f16 need nothing else: of quantised rows, what a lane gets of
+// two ranks are two int8 columns or four int4 ones of both, and one mask makes a pair of ranks of a column.
+// Columns are two operands of 16 rows, i = 0 and 1:
 //
 //   int8   row g of operand i is column 16 i + 4 (g / 2) + g % 2, row g + 8 the one two further
 //   int4   row g of operand i is column 8 (g / 2) + 4 i + g % 2, row g + 8 the one two further

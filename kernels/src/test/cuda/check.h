@@ -202,6 +202,30 @@ struct Union {
   }
 };
 
+// The largest error of y [splits x batch x d], which added up are the sum over neurons, those that have their
+// bit or all, of s(neuron, b) and their row of `down`.
+template <int kBatch, Precision kPrecision>
+double error_of_sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, const uint32_t* bits, int batch,
+                    const std::vector<float>& y) {
+  const int d = down.columns;
+  std::vector<double> expected(static_cast<size_t>(batch) * d);
+  for (int i = 0; i < down.rows; i++) {
+    if (bits != nullptr && !(bits[i / 32] >> i % 32 & 1)) continue;
+    for (int b = 0; b < batch; b++) {
+      const double of = to_float(s.at[i * kBatch + b]) / static_cast<double>(kNeuronScale);
+      for (int c = 0; c < d; c++)
+        expected[static_cast<size_t>(b) * d + c] += of * down.values[static_cast<size_t>(i) * d + c];
+    }
+  }
+  double error = 0;
+  for (size_t i = 0; i < expected.size(); i++) {
+    double computed = 0;
+    for (size_t at = i; at < y.size(); at += expected.size()) computed += y[at];
+    error = worse(error, computed, expected[i]);
+  }
+  return error;
+}
+
 struct Shape {
   int batch, d, f, blocks;
   std::string text() const {

@@ -25,18 +25,7 @@ void sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, Step& step, const
     sum_stream_of<kPrecision, kBatch>(all.elements, all.scales, s.at, f, d, step.batch, &step.state, step.record(), 0,
                                       1, bits, KnownUnion{nullptr}, 0, y.data());
   });
-  double error = 0;
-  for (int b = 0; b < step.batch; b++)
-    for (int c = 0; c < d; c++) {
-      double expected = 0, computed = 0;
-      for (int i = 0; i < f; i++)
-        if (bits == nullptr || bits[i / 32] >> i % 32 & 1)
-          expected += to_float(s.at[i * kBatch + b]) / static_cast<double>(kNeuronScale) *
-                      down.values[static_cast<size_t>(i) * d + c];
-      for (int split = 0; split < splits; split++) computed += y[(static_cast<size_t>(split) * step.batch + b) * d + c];
-      error = worse(error, computed, expected);
-    }
-  check(what, error, 2e-3);
+  check(what, error_of_sum<kBatch>(down, s, bits, step.batch, y), 2e-3);
 }
 
 template <Precision kPrecision, int kBatch>

@@ -27,12 +27,6 @@ int stages(int columns) {
   return min(max(left / (2 * 64 * (128 + Format<kWidest>::kScaleBytes)), kLeastStages), most);
 }
 
-// The activations [batch x columns] as products with a matrix of this precision take them.
-template <Precision kPrecision, int kBatch>
-const f16* placed(const Buffer<f16>& x, int columns, int batch) {
-  return x.at;
-}
-
 // What a block finds in shared memory at its start is of no use to it: NaN, as f16 and as f32.
 template <class Kernel>
 void launch(int blocks, int splits, int threads, const Kernel& kernel) {
@@ -58,22 +52,7 @@ void sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, Step& step, const
     wide_sum_of<kPrecision, kBatch>(all.elements, all.scales, s.at, f, d, batch, &step.state, step.record(), 0, 1, bits,
                                     KnownUnion{nullptr}, 0, kSumStages, y.data());
   });
-  std::vector<double> expected(static_cast<size_t>(batch) * d);
-  for (int i = 0; i < f; i++) {
-    if (bits != nullptr && !(bits[i / 32] >> i % 32 & 1)) continue;
-    for (int b = 0; b < batch; b++) {
-      const double of = to_float(s.at[i * kBatch + b]) / static_cast<double>(kNeuronScale);
-      for (int c = 0; c < d; c++)
-        expected[static_cast<size_t>(b) * d + c] += of * down.values[static_cast<size_t>(i) * d + c];
-    }
-  }
-  double error = 0;
-  for (size_t i = 0; i < expected.size(); i++) {
-    double computed = 0;
-    for (int split = 0; split < splits; split++) computed += y[split * expected.size() + i];
-    error = worse(error, computed, expected[i]);
-  }
-  check(what, error, most_of_sum(d_of_s));
+  check(what, error_of_sum<kBatch>(down, s, bits, batch, y), most_of_sum(d_of_s));
 }
 
 // Rows need not be whole groups of 16.
@@ -83,7 +62,7 @@ void projected(const Shape& shape) {
   const Matrix<kPrecision> matrix(rows, d);
   const Buffer<f16> x = activations(kBatch, d);
   const StreamedMatrix all = matrix.from(0);
-  const f16* to = placed<kPrecision, kBatch>(x, d, batch);
+  const f16* to = x.at;
   std::vector<float> y(static_cast<size_t>(batch) * rows, NAN);
   launch(blocks, 1, kWideThreads, [&, batch = batch, d = d, rows = rows] {
     wide_project_of<kPrecision, kBatch>(all, to, rows, batch, stages<kPrecision, kBatch>(d), y.data());
@@ -121,7 +100,7 @@ void rotated(int batch, int d, int kv_heads, int head_size, int blocks) {
   const Heads to{&step.state,  heads, kv_heads,    head_size,     cosines.data(), sines.data(),
                  pages.data(), 2,     keys.data(), values.data(), queries.data()};
   const StreamedMatrix all = matrix.from(0);
-  const f16* from = placed<kPrecision, kBatch>(x, d, batch);
+  const f16* from = x.at;
   launch(blocks, 1, kWideThreads, [&] {
     wide_qkv_of<kPrecision, kBatch>(all, from, batch, stages<kPrecision, kBatch>(d), to);
   });
@@ -153,7 +132,7 @@ void dense(const Shape& shape) {
   const Matrix<kPrecision> gate_up(2 * f, d), down(f, d);
   const Buffer<f16> x = activations(kBatch, d);
   const StreamedMatrix all = gate_up.from(0);
-  const f16* to = placed<kPrecision, kBatch>(x, d, batch);
+  const f16* to = x.at;
   const std::vector<double> products = gate_up.dots(x.at, batch);
   Step step(batch, f, false);
 
@@ -220,13 +199,13 @@ void sparse(const Shape& shape, Second kind, How how, bool own, double share, bo
   step.choose(of_active, share);
 
   const StreamedMatrix second = gate_up.from(kind == Second::kUp ? f : 0);
-  const f16* second_x = placed<kPrecision, kBatch>(x, d, batch);
+  const f16* second_x = x.at;
   if (how == How::kGathered) {
     found.bits.assign(found.bits.size(), 0);
     for (int i = 0; i < f; i++) found.bits[i / 32] |= static_cast<uint32_t>(found.called(step, i)) << i % 32;
   } else {
     const StreamedMatrix first = predicted ? factor.from(0) : gate_up.from(kind == Second::kGate ? f : 0);
-    const f16* first_x = predicted ? placed<kFirst, kBatch>(z, rank, batch) : second_x;
+    const f16* first_x = predicted ? z.at : second_x;
     const bool alone = how == How::kAlone;
     const int held = first.columns + (predicted && !alone ? d : 0);
     launch(blocks, 1, kUnionThreads, [&, batch = batch, f = f] {

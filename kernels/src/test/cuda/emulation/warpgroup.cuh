@@ -2,38 +2,10 @@
 // that each computes its own; b is read, and d written, no sooner than wait says that they have been.
 #pragma once
 
-#include "common.cuh"
+#include "wgmma_operands.cuh"
 
-// As descriptors of the device, but for the address, which may go beyond its 14 bits: a block has all columns
-// here, which a cluster's blocks share there.
-struct WgmmaRows {
-  uint32_t low;
-
-  explicit WgmmaRows(const void* rows) : low(shared_address(rows) >> 4 | 1u << 16) {}
-  uint64_t at(uint32_t bytes) const {
-    return static_cast<uint64_t>(1u << 30 | 1024u >> 4) << 32 | (low + (bytes >> 4));
-  }
-};
-
-template <int kColumns>
-struct WgmmaColumns {
-  static constexpr uint32_t kRowBytes = kColumns * 2;
-  static constexpr uint32_t kEightRows = 8 * kRowBytes >> 4;
-  static_assert(kColumns == 32 || kColumns == 64, "a row is one swizzled run");
-  uint32_t low;
-
-  static uint32_t place(int row, int piece) {
-    return row * kRowBytes + (piece ^ (kColumns == 64 ? row & 7 : row >> 1 & 3)) * 16;
-  }
-
-  explicit WgmmaColumns(const void* rows) : low(shared_address(rows) >> 4 | kEightRows << 16) {}
-  uint64_t at(int row) const {
-    constexpr uint32_t kSwizzle = kColumns == 64 ? 1 : 2;
-    return static_cast<uint64_t>(kSwizzle << 30 | kEightRows) << 32 | (low + (row * kRowBytes >> 4));
-  }
-};
-
-// Element (k, n) of what a descriptor describes. Swizzles permute the 16-byte pieces of 128 or 64 bytes by the
+// Element (k, n) of what a descriptor describes, whose address may go beyond the device's 14 bits: a block has
+// all columns here, which a cluster's blocks share there. Swizzles permute the 16-byte pieces of 128 or 64 bytes by the
 // address's next bits from 128 on.
 inline float wgmma_element(const simt::Product& product, int k, int n) {
   const uint32_t start = static_cast<uint32_t>(product.b & 0xffff) << 4;

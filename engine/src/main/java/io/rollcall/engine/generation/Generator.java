@@ -24,9 +24,10 @@ import java.util.NoSuchElementException;
  * One generator belongs to one task; the model may be shared.
  *
  * <p>With union {@code own}, a prompt's generation depends on the prompt, its id and the options
- * alone, but for rounding on a device. With {@code shared} and {@code budget} a sequence also computes with the rows its mates
- * called, so its text depends on who was in flight with it: the same prompts in the same order and
- * batch size give the same text, another partitioning may not.
+ * alone, but for rounding on a device. With {@code shared} and {@code budget} a sequence also
+ * computes with the rows its mates called, so its text depends on who was in flight with it: the
+ * same prompts in the same order, batch size and plan give the same text, another partitioning may
+ * not.
  */
 public final class Generator implements Iterator<Generation>, AutoCloseable {
   private final ModelConfig config;

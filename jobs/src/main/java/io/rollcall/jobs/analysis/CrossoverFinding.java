@@ -81,7 +81,8 @@ final class CrossoverFinding {
               List.of(
                   Series.measured("mean union", values(there, Savings.Cell::unionDensity)),
                   Series.reference(
-                      measured ? "crossover measured" : "crossover given", values(there, any -> crossover.getAsDouble())))));
+                      measured ? "crossover measured" : "crossover given",
+                      values(there, any -> crossover.getAsDouble())))));
     }
     return new Finding(
         "crossover",
