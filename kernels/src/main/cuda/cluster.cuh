@@ -42,7 +42,7 @@ __device__ __forceinline__ void store_counted(uint32_t to, uint32_t barrier, uin
 }
 
 // Arrives at a block's barrier and says no more than that shared memory has been read: without the fence of the
-// one below, which waits for all stores of the thread and costs a microsecond.
+// one below, which waits for all stores of the thread.
 __device__ __forceinline__ void barrier_arrive_read_in(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" :: "r"(barrier) : "memory");
 }
