@@ -57,6 +57,25 @@ __device__ __forceinline__ uint32_t fuse_f16x2(uint32_t a, uint32_t b, uint32_t 
   return *reinterpret_cast<const uint32_t*>(&r);
 }
 
+// The same f16 twice: the low half of two, the high, or one alone. The instruction that takes it does it.
+__device__ __forceinline__ uint32_t low_twice(uint32_t halves) {
+  uint32_t r;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; mov.b32 %0, {low, low}; }" : "=r"(r) : "r"(halves));
+  return r;
+}
+
+__device__ __forceinline__ uint32_t high_twice(uint32_t halves) {
+  uint32_t r;
+  asm("{ .reg .b16 low, high; mov.b32 {low, high}, %1; mov.b32 %0, {high, high}; }" : "=r"(r) : "r"(halves));
+  return r;
+}
+
+__device__ __forceinline__ uint32_t twice(uint16_t half) {
+  uint32_t r;
+  asm("mov.b32 %0, {%1, %1};" : "=r"(r) : "h"(half));
+  return r;
+}
+
 // The bits of the mask, or-ed or xor-ed with others: one instruction, where the compiler, which has room for
 // one constant, makes two.
 template <uint32_t kMask, uint32_t kBits>
@@ -187,6 +206,19 @@ __device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll
   for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(kAllLanes, value, offset);
   return value;
+}
+
+// The value in a register of its own, where the compiler would compute it again at every use.
+__device__ __forceinline__ int kept(int value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
+// What is the same in all lanes, so that the compiler knows it: what depends on it goes through uniform
+// registers, and a branch on it needs no care for lanes that go the other way.
+template <class Value>
+__device__ __forceinline__ Value warp_uniform(Value value) {
+  return __shfl_sync(kAllLanes, value, 0);
 }
 
 __device__ __forceinline__ int warp_sum(int value) { return __reduce_add_sync(kAllLanes, value); }

@@ -256,7 +256,7 @@ struct HeldUnion {
       crossed ? finish_all(stream, tiles, flags, counts) : finish(stream, called, scores, flags, counts);
       return;
     }
-    if (Stream::first_multiplying()) x.ask(from, first.columns, batch, stream.held);
+    x.ask(from, first.columns, batch, stream.held);
     barrier_wait(stream.held, 0);
     multiply(stream, called, x, crossed);
   }

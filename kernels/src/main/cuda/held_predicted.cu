@@ -30,7 +30,7 @@ template <Precision kFactor, Precision kPrecision, int kBatch>
 struct HeldPredicted {
   using Stream = RowStream<kPrecision, kBatch>;
   using Factor = Format<kFactor>;
-  using Z = typename RowStream<kFactor, kBatch>::X;
+  using Z = typename RowStream<kFactor, kBatch>::PaddedX;
   static constexpr int kUnit = 8;
   static constexpr int kWarps = Stream::kWarps;
 
@@ -102,6 +102,7 @@ struct HeldPredicted {
     const uint64_t active = active_mask(calls.state, batch);
     const float threshold = calls.threshold();
     int calls_of[Stream::kBatchTiles][2] = {}, rows_called = 0;
+    const PaddedColumns held_z = z.view();
     for (; stream.at < units.stages(); stream.at++) {
       // every warp sees every stage, so that none misses a phase of its barriers
       const int slot = stream.at % Stream::kStages, first = stream.at * units.in_stage;
@@ -114,7 +115,6 @@ struct HeldPredicted {
         const char* at = stream.ring + slot * Stream::kStageBytes + (unit - first) * units.bytes;
         const uint16_t* scales = reinterpret_cast<const uint16_t*>(at + units.halves * units.element_bytes);
         const RowPieces<kFactor> pieces(at, row_bytes, units.halves * kUnit, scales, factor.columns / 32);
-        const HeldColumns held_z{z.at, z.pitch};
         const int count = row_bytes / 16;
         int piece = 0;
         // two sums, since a product waits for the one before on its own
@@ -165,7 +165,7 @@ struct HeldPredicted {
   }
 
   // The multiplying warps, then: gate and up of the called neurons.
-  __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::X& x) const {
+  __device__ void multiply(Stream& stream, const CalledRows& called, const typename Stream::PaddedX& x) const {
     KnownRows known(called, kUnit, called.tiles);
     while (known.next()) stream.multiply(x, gate_up.columns);
     stream.leave();
@@ -200,7 +200,7 @@ struct HeldPredicted {
     __shared__ bool crossed;
     const Units units(*this, 2 * own_tiles(rows / 16));
     const Z z(shared + Stream::kSumsAt, factor.columns);
-    const typename Stream::X x(z.at + max(z.bytes(), Stream::kSumsBytes), gate_up.columns);
+    const typename Stream::PaddedX x(z.at + max(z.bytes(), Stream::kSumsBytes), gate_up.columns);
     uint64_t* listed = reinterpret_cast<uint64_t*>(x.at + x.bytes());
     int* called_counts = reinterpret_cast<int*>(listed + units.count);
     uint16_t* list = reinterpret_cast<uint16_t*>(called_counts + units.count);
@@ -212,7 +212,7 @@ struct HeldPredicted {
       union_rows = 0;
       for (int unit = 0; unit < units.count; unit++) barrier_init(listed + unit, 1);
     }
-    Stream stream(shared);
+    Stream stream(shared, 1);
     if (Stream::asks()) {
       ask(stream, units, called);
       return;
@@ -222,7 +222,7 @@ struct HeldPredicted {
       finish(stream, called, callers, counts, &union_rows, crossed);
       return;
     }
-    if (Stream::first_multiplying()) {
+    if (threadIdx.x == Stream::kFinishing) {
       z.ask(from_z, factor.columns, batch, stream.held);
       x.ask(from_x, gate_up.columns, batch, stream.held + 1);
     }

@@ -2,11 +2,11 @@
 //
 //   scale = max|w| / 127 (INT8) or / 7 (INT4), rounded to f16;  q = rint(w / scale), clamped
 //
-// bit for bit what WeightMatrix.quantise does on the CPU. Layouts as in DeviceMatrix: INT8 in groups of
-// four bytes e0 e2 e1 e3; INT4 in words of eight nibbles e0 e2 e4 e6 e1 e3 e5 e7, each plus 8. Scales f16
+// bit for bit what WeightMatrix.quantise does on the CPU. Layouts as in weights.cuh, scales f16
 // [rows][columns / 32].
 //
-// A thread takes eight neighbours of a row, four threads a group. Rows are contiguous and columns a
+// A thread takes eight neighbours of a row, four threads a group, which hand each other what belongs into
+// the same words. Rows are contiguous and columns a
 // multiple of 64, so the matrix is one run of groups and its shape does not matter here.
 #include "bf16.cuh"
 #include "common.cuh"
@@ -42,10 +42,31 @@ __device__ __forceinline__ int quantised(float w, float scale, float most) {
   return scale == 0.0f ? 0 : static_cast<int>(fminf(fmaxf(rintf(__fdiv_rn(w, scale)), -most), most));
 }
 
-__device__ __forceinline__ uint32_t byte(int q, int at) { return static_cast<uint32_t>(q & 0xff) << (8 * at); }
+__device__ __forceinline__ uint32_t bytes(const int* q) {
+  return (q[0] & 0xff) | (q[1] & 0xff) << 8 | (q[2] & 0xff) << 16 | static_cast<uint32_t>(q[3]) << 24;
+}
 
-// Place of element e of eight among the nibbles of a word.
-__device__ __forceinline__ constexpr int nibble_of(int e) { return e % 2 * 4 + e / 2; }
+// The eighth-th eight of 16 columns: two words of the four, each with two columns of this thread and two
+// of its neighbour.
+__device__ __forceinline__ uint2 int8_words(const int (&q)[8], int eighth, unsigned group) {
+  const uint32_t low = bytes(q), high = bytes(q + 4);
+  const uint32_t other = __shfl_xor_sync(group, eighth == 0 ? high : low, 1);
+  const uint32_t first = eighth == 0 ? low : other, second = eighth == 0 ? other : high;
+  return make_uint2(__byte_perm(first, second, 0x5140), __byte_perm(first, second, 0x7362));
+}
+
+// The eighth-th eight of 32 columns: the word of that number, with two columns of each of the four threads.
+__device__ __forceinline__ uint32_t int4_word(const int (&q)[8], int eighth, unsigned group) {
+  uint32_t own = 0;
+#pragma unroll
+  for (int t = 0; t < 4; t++) {
+    uint32_t word = static_cast<uint32_t>(q[2 * t] + 8) << 4 * eighth | static_cast<uint32_t>(q[2 * t + 1] + 8) << (4 * eighth + 16);
+    word |= __shfl_xor_sync(group, word, 1);
+    word |= __shfl_xor_sync(group, word, 2);
+    if (t == eighth) own = word;
+  }
+  return own;
+}
 
 template <int kBits, typename Source>
 __device__ __forceinline__ void quantise(const Source* in, void* elements, __half* scales, long long eights) {
@@ -67,14 +88,10 @@ __device__ __forceinline__ void quantise(const Source* in, void* elements, __hal
   int q[8];
 #pragma unroll
   for (int e = 0; e < 8; e++) q[e] = quantised(eight.w[e], scale, kMost);
-  if (kBits == 8) {
-    static_cast<uint2*>(elements)[i] = make_uint2(byte(q[0], 0) | byte(q[2], 1) | byte(q[1], 2) | byte(q[3], 3),
-                                                  byte(q[4], 0) | byte(q[6], 1) | byte(q[5], 2) | byte(q[7], 3));
+  if constexpr (kBits == 8) {
+    static_cast<uint2*>(elements)[i] = int8_words(q, i % 2, group);
   } else {
-    uint32_t word = 0;
-#pragma unroll
-    for (int e = 0; e < 8; e++) word |= static_cast<uint32_t>(q[e] + 8) << (4 * nibble_of(e));
-    static_cast<uint32_t*>(elements)[i] = word;
+    static_cast<uint32_t*>(elements)[i] = int4_word(q, i % 4, group);
   }
 }
 
@@ -101,33 +118,32 @@ QUANTISE_KERNELS(f32, float)
 
 // out f16, q * scale rounded once. Grid as above, over the rows wanted: the caller moves the pointers.
 extern "C" __global__ void __launch_bounds__(256) dequantise_int8(
-    const uint2* elements, const __half* scales, f16* out, long long eights) {
+    const uint4* elements, const __half* scales, f16* out, long long eights) {
   depend_release();
   depend_wait();
   const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= eights) return;
-  const uint2 v = elements[i];
+  const uint4 words = elements[i / 2];
   const float scale = __half2float(scales[i / 4]);
-  reinterpret_cast<uint4*>(out)[i] =
-      make_uint4(pack_f16(signed_byte(v.x, 0) * scale, signed_byte(v.x, 2) * scale),
-                 pack_f16(signed_byte(v.x, 1) * scale, signed_byte(v.x, 3) * scale),
-                 pack_f16(signed_byte(v.y, 0) * scale, signed_byte(v.y, 2) * scale),
-                 pack_f16(signed_byte(v.y, 1) * scale, signed_byte(v.y, 3) * scale));
+  const int at = static_cast<int>(i % 2);
+  const auto pair = [&](uint32_t word) {
+    return pack_f16(signed_byte(word, at) * scale, signed_byte(word, at + 2) * scale);
+  };
+  reinterpret_cast<uint4*>(out)[i] = make_uint4(pair(words.x), pair(words.y), pair(words.z), pair(words.w));
 }
 
 extern "C" __global__ void __launch_bounds__(256) dequantise_int4(
-    const uint32_t* elements, const __half* scales, f16* out, long long eights) {
+    const uint4* elements, const __half* scales, f16* out, long long eights) {
   depend_release();
   depend_wait();
   const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= eights) return;
-  const uint32_t word = elements[i];
+  const uint4 words = elements[i / 4];
   const float scale = __half2float(scales[i / 4]);
-  float w[8];
-#pragma unroll
-  for (int e = 0; e < 8; e++) {
-    w[e] = static_cast<float>(static_cast<int>(word >> (4 * nibble_of(e)) & 15) - 8) * scale;
-  }
-  reinterpret_cast<uint4*>(out)[i] =
-      make_uint4(pack_f16(w[0], w[1]), pack_f16(w[2], w[3]), pack_f16(w[4], w[5]), pack_f16(w[6], w[7]));
+  const int at = static_cast<int>(i % 4);
+  const auto value = [&](uint32_t word, int nibble) {
+    return static_cast<float>(static_cast<int>(word >> 4 * nibble & 15) - 8) * scale;
+  };
+  const auto pair = [&](uint32_t word) { return pack_f16(value(word, at), value(word, at + 4)); };
+  reinterpret_cast<uint4*>(out)[i] = make_uint4(pair(words.x), pair(words.y), pair(words.z), pair(words.w));
 }

@@ -3,10 +3,7 @@
 //
 // ldmatrix transposes 16 bits at a time, so that f16 need nothing else: of quantised rows, what a lane gets of
 // two ranks are two int8 columns or four int4 ones of both, and one mask makes a pair of ranks of a column.
-// Columns are two operands of 16 rows, i = 0 and 1:
-//
-//   int8   row g of operand i is column 16 i + 4 (g / 2) + g % 2, row g + 8 the one two further
-//   int4   row g of operand i is column 8 (g / 2) + 4 i + g % 2, row g + 8 the one two further
+// With the order that weights.cuh gives them, row m of operand i = 0 or 1 is column 16 i + m, as of f16.
 #pragma once
 
 #include "weights.cuh"
@@ -40,21 +37,5 @@ struct RankPairs {
 #pragma unroll
       for (int n = 0; n < 4; n++) pairs[n / 2][n % 2] = four[n];
     }
-  }
-
-  // Of the warp's 32, the first of the four columns that columns() gives this lane.
-  __device__ static int first_column() {
-    const int g = threadIdx.x % kWarp / 4, odd = g & 1;
-    return kPrecision == Precision::kInt8 ? odd * 16 + g / 2 * 4 : g / 2 * 8 + odd * 4;
-  }
-
-  // Four neighbouring columns of the sequence 2 t + c, c a constant. `first` and `second` are operand 0's and
-  // 1's sums as products leave them: row g of both sequences, then row g + 8. Whole warp: lanes of
-  // neighbouring g have each other's columns.
-  __device__ static float4 columns(const float (&first)[4], const float (&second)[4], int c) {
-    const bool odd = threadIdx.x / 4 & 1;
-    const float low = __shfl_xor_sync(kAllLanes, odd ? first[c] : second[c], 4);
-    const float high = __shfl_xor_sync(kAllLanes, odd ? first[c + 2] : second[c + 2], 4);
-    return odd ? make_float4(low, second[c], high, second[c + 2]) : make_float4(first[c], low, first[c + 2], high);
   }
 };

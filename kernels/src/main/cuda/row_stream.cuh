@@ -17,8 +17,8 @@
 // their sums are no one's. Which rows a tile has need only be known when the ring reaches it, so that rows
 // found by earlier tiles of the same block can follow (held.cu).
 //
-// Rows in shared memory lie 16 bytes further apart than they are long, which keeps reads of eight rows at
-// once free of bank conflicts.
+// Rows in shared memory lie 16 bytes further apart than they are long, or the 16-byte piece p of row b of x is at
+// p ^ (b & 7), which keeps reads of eight rows at once free of bank conflicts.
 //
 // Bytes: the weights once; x once a block.
 #pragma once
@@ -28,10 +28,36 @@
 
 #if __CUDA_ARCH__ >= 900
 
-// Held activations from a column on: f16, rows `pitch` bytes apart.
-struct HeldColumns {
+// This lane's view of held activations, f16, rows `pitch` bytes apart: 32 columns of eight rows as B of two
+// products, `first` a multiple of eight, `piece` of 16 bytes one of four. Whole warps.
+struct PaddedColumns {
   const char* at;
   int pitch;
+
+  __device__ PaddedColumns(const char* rows, int pitch) : pitch(pitch) {
+    const int lane = threadIdx.x % kWarp;
+    at = rows + (lane & 7) * pitch + (lane >> 3) * 16;
+  }
+
+  __device__ void load(uint32_t (&b)[4], int first, int piece) const {
+    load_matrix4(b, at + first * pitch + piece * 16);
+  }
+};
+
+struct SwizzledColumns {
+  const char* at;
+  int pitch;
+  int first_half, second_half;  // where its piece of 64 bytes is, of 128
+
+  __device__ SwizzledColumns(const char* rows, int pitch) : at(rows), pitch(pitch) {
+    const int lane = threadIdx.x % kWarp, row = lane & 7, piece = (lane >> 3) ^ row;
+    first_half = kept(row * pitch + piece * 16);
+    second_half = kept(row * pitch + (piece ^ 4) * 16);
+  }
+
+  __device__ void load(uint32_t (&b)[4], int first, int piece) const {
+    load_matrix4(b, at + (piece & 4 ? second_half : first_half) + first * pitch + piece / 8 * 128);
+  }
 };
 
 // This lane's view of 16 rows of weights in shared memory, as tensor cores take them: lane l gives the
@@ -52,9 +78,8 @@ struct RowPieces {
   }
 
   // Adds the products of kAtOnce pieces from the piece-th on; x begins where the rows do.
-  template <int kBatchTiles>
-  __device__ void multiply(float (&sums)[kBatchTiles][4], const HeldColumns& x, int piece) const {
-    const int lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
+  template <int kBatchTiles, class Columns>
+  __device__ void multiply(float (&sums)[kBatchTiles][4], const Columns& x, int piece) const {
     if constexpr (kPrecision == Precision::kF16) {
       uint32_t a[2][4];
       load_matrix4(a[0], row + piece * 16);
@@ -62,7 +87,7 @@ struct RowPieces {
 #pragma unroll
       for (int j = 0; j < kBatchTiles; j++) {
         uint32_t v[4];
-        load_matrix4(v, x.at + (8 * j + (lane & 7)) * x.pitch + (piece + (lane >> 3)) * 16);
+        x.load(v, 8 * j, piece);
         multiply_16x8x16(sums[j], a[0], {v[0], v[1]});
         multiply_16x8x16(sums[j], a[1], {v[2], v[3]});
       }
@@ -70,7 +95,7 @@ struct RowPieces {
       uint32_t raw[4];  // rows 0 to 7 and 8 to 15 of the first piece, then of the second
       load_matrix4(raw, row + piece * 16);
       if constexpr (kPrecision == Precision::kInt8) {
-        const uint32_t scale[2] = {scale_pair(low[piece / 2]), scale_pair(high[piece / 2])};
+        const uint32_t scale[2] = {twice(low[piece / 2]), twice(high[piece / 2])};
         uint32_t a[2][4];
 #pragma unroll
         for (int r = 0; r < 4; r++) {
@@ -79,11 +104,10 @@ struct RowPieces {
         }
 #pragma unroll
         for (int j = 0; j < kBatchTiles; j++) {
-#pragma unroll
-          for (int p = 0; p < 2; p++) {
-            const uint2 v = *reinterpret_cast<const uint2*>(x.at + (8 * j + g) * x.pitch + (piece + p) * 32 + t * 8);
-            multiply_16x8x16(sums[j], a[p], {v.x, v.y});
-          }
+          uint32_t v[4];
+          x.load(v, 8 * j, 2 * piece);
+          multiply_16x8x16(sums[j], a[0], {v[0], v[1]});
+          multiply_16x8x16(sums[j], a[1], {v[2], v[3]});
         }
       } else {
         uint32_t a[4][4];
@@ -91,7 +115,7 @@ struct RowPieces {
                                     *reinterpret_cast<const uint32_t*>(high + piece)};  // of both pieces
 #pragma unroll
         for (int r = 0; r < 4; r++) {
-          const uint32_t scale = __byte_perm(scales[r % 2], 0, r / 2 ? 0x3232 : 0x1010);
+          const uint32_t scale = r / 2 ? high_twice(scales[r % 2]) : low_twice(scales[r % 2]);
           uint32_t pairs[4];
           int4_pairs(raw[r], pairs);
 #pragma unroll
@@ -101,9 +125,10 @@ struct RowPieces {
         for (int j = 0; j < kBatchTiles; j++) {
 #pragma unroll
           for (int p = 0; p < 2; p++) {
-            const uint4 v = *reinterpret_cast<const uint4*>(x.at + (8 * j + g) * x.pitch + (piece + p) * 64 + t * 16);
-            multiply_16x8x16(sums[j], a[2 * p], {v.x, v.y});
-            multiply_16x8x16(sums[j], a[2 * p + 1], {v.z, v.w});
+            uint32_t v[4];
+            x.load(v, 8 * j, 4 * (piece + p));
+            multiply_16x8x16(sums[j], a[2 * p], {v[0], v[1]});
+            multiply_16x8x16(sums[j], a[2 * p + 1], {v[2], v[3]});
           }
         }
       }
@@ -144,19 +169,38 @@ struct RowStream {
   static constexpr int kSumsAt = kStages * kStageBytes + kBarrierBytes;
   // Dynamic shared memory before the held activations.
   static constexpr int kFixedBytes = kSumsAt + kSumsBytes;
-  // What a row of held activations is longer than its columns, in bytes: reads meet no bank twice.
-  static constexpr int kXPad = kPrecision == Precision::kF16 ? 16 : kPrecision == Precision::kInt8 ? 32 : 64;
 
-  // Activations [kBatch x columns] in shared memory.
+  // Activations [kBatch x columns] in shared memory. Many threads have them there the sooner.
   struct X {
     char* at;
     int pitch;
-    __device__ X(char* shared, int columns) : at(shared), pitch(columns * 2 + kXPad) {}
+    __device__ X(char* shared, int columns) : at(shared), pitch(columns * 2) {}
     __device__ int bytes() const { return kBatch * pitch; }
 
-    // Asks for x f16 [batch x columns]: one thread, after depend_wait(). Rows of sequences past the
-    // batch stay as they are; nobody looks at their sums. Blocks begin with different rows, so that they
-    // do not queue for the same lines of L2.
+    // Asks for x f16 [batch x columns]: all multiplying threads, after depend_wait(); each arrives at the
+    // barrier. Rows of sequences past the batch stay as they are; nobody looks at their sums. Blocks begin
+    // with different rows, so that they do not queue for the same lines of L2.
+    __device__ void ask(const f16* x, int columns, int batch, uint64_t* barrier) const {
+      const int thread = threadIdx.x - kFinishing, piece = thread % 8;
+      for (int i = 0; i < batch; i++) {
+        const int b = (i + static_cast<int>(blockIdx.x)) % batch;
+        for (int line = thread / 8; line < columns / 64; line += kMultiplying / 8)
+          copy_async16(at + b * pitch + line * 128 + (piece ^ (b & 7)) * 16,
+                       x + static_cast<size_t>(b) * columns + line * 64 + piece * 8);
+      }
+      barrier_arrive_copied(barrier);
+    }
+
+    __device__ SwizzledColumns view() const { return SwizzledColumns(at, pitch); }
+  };
+
+  // The same by bulk copies of one thread, for those that are needed later: they cost the others nothing.
+  struct PaddedX {
+    char* at;
+    int pitch;
+    __device__ PaddedX(char* shared, int columns) : at(shared), pitch(columns * 2 + 16) {}
+    __device__ int bytes() const { return kBatch * pitch; }
+
     __device__ void ask(const f16* x, int columns, int batch, uint64_t* barrier) const {
       barrier_expect(barrier, batch * columns * 2);
       for (int i = 0; i < batch; i++) {
@@ -164,6 +208,8 @@ struct RowStream {
         copy_bulk(at + b * pitch, x + static_cast<size_t>(b) * columns, columns * 2, barrier);
       }
     }
+
+    __device__ PaddedColumns view() const { return PaddedColumns(at, pitch); }
   };
 
   char* ring;
@@ -175,14 +221,14 @@ struct RowStream {
   int ended = 0;     // tiles multiplied, or finished
   float sums[kBatchTiles][4];
 
-  // Whole block; ends with a barrier.
-  __device__ explicit RowStream(char* shared)
+  // Whole block; ends with a barrier. `askers`: threads that ask for activations.
+  __device__ explicit RowStream(char* shared, int askers = kMultiplying)
       : ring(shared), warp_sums(reinterpret_cast<float*>(shared + kSumsAt)),
         full(reinterpret_cast<uint64_t*>(shared + kStages * kStageBytes)), empty(full + kStages),
         held(full + 2 * kStages) {
     if (threadIdx.x == 0) {
-      barrier_init(held, 1);
-      barrier_init(held + 1, 1);
+      barrier_init(held, askers);
+      barrier_init(held + 1, askers);
       for (int i = 0; i < kStages; i++) {
         barrier_init(full + i, kAskers);
         barrier_init(empty + i, kWarps);
@@ -198,8 +244,6 @@ struct RowStream {
   // Among the warps that multiply, or that ask.
   __device__ static int multiplier() { return (threadIdx.x - kFinishing) / kWarp; }
   __device__ static int asker() { return (threadIdx.x - kSumming) / kWarp; }
-  // One of the multiplying threads, which asks for activations.
-  __device__ static bool first_multiplying() { return threadIdx.x == kFinishing; }
   __device__ static int steps(int columns) { return divide_up(columns, kColumns); }
 
   __device__ void clear() {
@@ -239,24 +283,31 @@ struct RowStream {
   }
 
   // The multiplying warps: all stages of a tile, whose sums are left to who finishes it.
-  __device__ void multiply(const X& x, int columns) {
+  template <class Activations>
+  __device__ void multiply(const Activations& x, int columns) {
     const int warp = multiplier(), lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
     const int row_bytes = Weights::row_bytes(columns);
+    const auto all_x = x.view();
     for (int from = 0; from < row_bytes; from += kRowBytes, at++) {
       const int slot = at % kStages;
       barrier_wait(full + slot, at / kStages & 1);
       const char* stage = ring + slot * kStageBytes;
       const int pieces = min(kRowBytes, row_bytes - from) / 16;
-      const HeldColumns held_x{x.at + from * 8 / Weights::kBits * 2, x.pitch};
+      auto held_x = all_x;  // from the stage's first column on
+      held_x.at += from * 8 / Weights::kBits * 2;
       const uint16_t* scales = reinterpret_cast<const uint16_t*>(stage + kRows * kRowPitch);
       const RowPieces<kPrecision> rows(stage, kRowPitch, kRows, scales, kScalePitch / 2);
       // a warp has 8 or 16 pieces of 16 bytes of each row, four at a time: 32, 64 or 128 columns
+      const auto four = [&](int h) {
 #pragma unroll
-      for (int h = 0; h < kRowBytes / 512; h++) {
-        const int piece = h * 32 + warp * 4;
-        if (piece >= pieces) continue;
+        for (int i = 0; i < 4; i += RowPieces<kPrecision>::kAtOnce) rows.multiply(sums, held_x, h * 32 + warp * 4 + i);
+      };
+      // without a branch in between one four's reads are not behind another's products
+      if (pieces == kRowBytes / 16) {
 #pragma unroll
-        for (int i = 0; i < 4; i += RowPieces<kPrecision>::kAtOnce) rows.multiply(sums, held_x, piece + i);
+        for (int h = 0; h < kRowBytes / 512; h++) four(h);
+      } else {
+        for (int h = 0; h * 32 + warp * 4 < pieces; h++) four(h);
       }
       __syncwarp();
       if (lane == 0) barrier_arrive(empty + slot);
@@ -315,7 +366,7 @@ struct RowStream {
       for (int tile = 0; tile < tiles; tile++) finish([&] { done(tile); });
       return;
     }
-    if (first_multiplying()) x.ask(from, matrix.columns, batch, held);
+    x.ask(from, matrix.columns, batch, held);
     barrier_wait(held, 0);
     for (int tile = 0; tile < tiles; tile++) multiply(x, matrix.columns);
     leave();

@@ -211,11 +211,7 @@ struct RowTile {
 
   // Which 16-byte piece of a row of x holds piece `chunk` of sequence b: keeps the reads below free of
   // bank conflicts.
-  __device__ static int x_place(int chunk, int b) {
-    if constexpr (kPrecision == Precision::kF16) return chunk ^ (b & 7);
-    if constexpr (kPrecision == Precision::kInt8) return chunk ^ ((b & 3) << 1);
-    return chunk ^ ((b & 1) << 2);
-  }
+  __device__ static int x_place(int chunk, int b) { return chunk ^ (b & 7); }
 
   __device__ void copy_x(int s) {
     constexpr int kChunks = kXRowBytes / 16;
@@ -273,7 +269,7 @@ struct RowTile {
   }
 
   __device__ void multiply_quantised(const char* weights, const char* x, const char* scales, int lane) {
-    const int g = lane / 4, t = lane % 4;
+    const int g = lane / 4;
 #pragma unroll
     for (int chunk = 0; chunk < 8; chunk += 2) {
       // [product][tile]: int8 has a product of 16 columns in a piece, int4 two
@@ -286,7 +282,7 @@ struct RowTile {
         const uint16_t* low = reinterpret_cast<const uint16_t*>(scales + (i * 16 + g) * kScaleRowBytes);
         const uint16_t* high = reinterpret_cast<const uint16_t*>(scales + (i * 16 + g + 8) * kScaleRowBytes);
         if constexpr (kPrecision == Precision::kInt8) {
-          const uint32_t scale[2] = {scale_pair(low[chunk / 2]), scale_pair(high[chunk / 2])};
+          const uint32_t scale[2] = {twice(low[chunk / 2]), twice(high[chunk / 2])};
 #pragma unroll
           for (int r = 0; r < 4; r++) {
             a[r / 2][i][r % 2] = multiply_f16x2(int8_pair(raw[r]), scale[r % 2]);
@@ -295,7 +291,7 @@ struct RowTile {
         } else {
 #pragma unroll
           for (int r = 0; r < 4; r++) {
-            const uint32_t scale = scale_pair(r % 2 ? high[chunk + r / 2] : low[chunk + r / 2]);
+            const uint32_t scale = twice(r % 2 ? high[chunk + r / 2] : low[chunk + r / 2]);
             uint32_t pairs[4];
             int4_pairs(raw[r], pairs);
 #pragma unroll
@@ -305,24 +301,15 @@ struct RowTile {
       }
 #pragma unroll
       for (int j = 0; j < kBatchTiles; j++) {
-        const int b = 8 * j + g;
-        const char* row = x + b * kXRowBytes;
-        if constexpr (kPrecision == Precision::kInt8) {
+        const int b = 8 * j + (lane & 7);
 #pragma unroll
-          for (int h = 0; h < 2; h++) {
-            const uint2 v = *reinterpret_cast<const uint2*>(row + x_place(2 * (chunk + h) + t / 2, b) * 16 + t % 2 * 8);
+        for (int p = 0; p < kProducts; p += 2) {
+          uint32_t pieces[4];
+          load_matrix4(pieces, x + b * kXRowBytes + x_place(chunk * kProducts + 2 * p + (lane >> 3), b) * 16);
 #pragma unroll
-            for (int i = 0; i < kTiles; i++) multiply_16x8x16(sums[i][j], a[h][i], {v.x, v.y});
-          }
-        } else {
-#pragma unroll
-          for (int h = 0; h < 2; h++) {
-            const uint4 v = *reinterpret_cast<const uint4*>(row + x_place(4 * (chunk + h) + t, b) * 16);
-#pragma unroll
-            for (int i = 0; i < kTiles; i++) {
-              multiply_16x8x16(sums[i][j], a[2 * h][i], {v.x, v.y});
-              multiply_16x8x16(sums[i][j], a[2 * h + 1][i], {v.z, v.w});
-            }
+          for (int i = 0; i < kTiles; i++) {
+            multiply_16x8x16(sums[i][j], a[p][i], {pieces[0], pieces[1]});
+            multiply_16x8x16(sums[i][j], a[p + 1][i], {pieces[2], pieces[3]});
           }
         }
       }

@@ -91,8 +91,7 @@ struct ColumnTile {
     }
   }
 
-  // The warp's 32 columns over 16 ranks from k on, as two A operands. Column order inside them is
-  // permuted for the quantised formats: column_of undoes it.
+  // The warp's 32 columns over 16 ranks from k on, as two A operands: their rows are the columns of column_of().
   __device__ void load_columns(uint32_t (&a)[2][4], const char* weights, const char* scale_rows, int k) {
     const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
     if constexpr (kPrecision == Precision::kF16) {
@@ -108,14 +107,14 @@ struct ColumnTile {
 #pragma unroll
       for (int r = 0; r < 4; r++) {
         const int rank = k + 2 * t + (r & 1) + (r >> 1) * 8;
-        const uint32_t scale = scale_pair(*reinterpret_cast<const uint16_t*>(scale_rows + rank * kScaleRowBytes + warp * 2));
+        const uint32_t scale = twice(*reinterpret_cast<const uint16_t*>(scale_rows + rank * kScaleRowBytes + warp * 2));
         const char* row = weights + rank * kRowBytes;
         if constexpr (kPrecision == Precision::kInt8) {
           const uint32_t raw = *reinterpret_cast<const uint32_t*>(row + weight_place(warp * 2 + g / 4, rank) * 16 + g % 4 * 4);
           columns01[r] = multiply_f16x2(int8_pair(raw), scale);
           columns23[r] = multiply_f16x2(int8_pair(raw >> 8), scale);
         } else {
-          const uint32_t raw = *reinterpret_cast<const uint32_t*>(row + weight_place(warp, rank) * 16 + g / 2 * 4) >> (g % 2 * 8);
+          const uint32_t raw = *reinterpret_cast<const uint32_t*>(row + weight_place(warp, rank) * 16 + g % 4 * 4) >> (g / 4 * 8);
           columns01[r] = multiply_f16x2(int4_pair(raw), scale);
           columns23[r] = multiply_f16x2(int4_pair_above(raw), scale);
         }
@@ -133,7 +132,7 @@ struct ColumnTile {
   // Column, within the warp's 32, of row m of A operand i.
   __device__ static int column_of(int i, int m) {
     if constexpr (kPrecision == Precision::kF16) return i * 16 + m;
-    return m % 8 * 4 + i * 2 + m / 8;
+    return m % 8 / 4 * 16 + i * 8 + m % 4 * 2 + m / 8;
   }
 
   __device__ void multiply(const char* stage) {

@@ -217,7 +217,12 @@ struct SumStream {
       barrier_wait(full + slot.at, slot.parity);
       if constexpr (kQuantised) {
         // past the last rank are zeros
-        for (int k = 0; k < valid; k += 32) multiply_packed(slot, k);
+        if (valid == kRows) {
+#pragma unroll
+          for (int k = 0; k < kRows; k += 32) multiply_packed(slot, k);
+        } else {
+          for (int k = 0; k < valid; k += 32) multiply_packed(slot, k);
+        }
       } else {
         int k = 0;
         for (; k + 16 < valid; k += 32) multiply<2>(slot, k);
@@ -244,18 +249,13 @@ struct SumStream {
       for (int c = 0; c < 2; c++) {
         const int b = 8 * j + 2 * t + c;
         float* to = y + static_cast<size_t>(b) * columns + column;
-        if constexpr (kQuantised) {
-          const float4 four = RankPairs<kPrecision>::columns(sums[0][j], sums[1][j], c);
-          if (b < batch) *reinterpret_cast<float4*>(to + RankPairs<kPrecision>::first_column()) = four;
-        } else {
 #pragma unroll
-          for (int i = 0; i < 2; i++)
+        for (int i = 0; i < 2; i++)
 #pragma unroll
-            for (int h = 0; h < 2; h++) {
-              const int at = i * 16 + g + 8 * h;
-              if (b < batch && column + at < columns) to[at] = sums[i][j][c + 2 * h];
-            }
-        }
+          for (int h = 0; h < 2; h++) {
+            const int at = i * 16 + g + 8 * h;
+            if (b < batch && column + at < columns) to[at] = sums[i][j][c + 2 * h];
+          }
       }
   }
 };

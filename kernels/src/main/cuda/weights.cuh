@@ -2,10 +2,12 @@
 // Rows are contiguous. A `step` is 128 bytes of a row: 64 f16, 128 int8 or 256 int4 elements.
 //
 //   f16   in order.
-//   int8  each aligned group of 4 columns in the order e0 e2 e1 e3, so that masks of alternate bytes
-//         give the pairs (e0, e1) and (e2, e3).
-//   int4  32-bit words of 8 columns, nibble j holding e0 e2 e4 e6 e1 e3 e5 e7, value + 8, so that
-//         nibbles j and j + 4 are a pair of neighbours.
+//   int8  of each aligned 16 columns, byte b of the 32-bit word t is column 2 t + 8 (b % 2) + b / 2.
+//   int4  of each aligned 32 columns, nibble n of the word t, value + 8, is column 2 t + 8 (n % 4) + n / 4.
+//
+// So bytes b and b + 2 of a word, or nibbles n and n + 4, are the two neighbours that a lane of a fragment has
+// in a register: lane t of four takes the word t, as ldmatrix gives it, and the fragments' columns are in order.
+// Transposed by ldmatrix, 16 bits at a time, the words' halves are in order too (rank_pairs.cuh).
 //
 // Quantised rows have an f16 scale for each 32 columns, [rows x columns / 32].
 #pragma once
@@ -61,6 +63,3 @@ __device__ __forceinline__ void int4_pairs(uint32_t nibbles, uint32_t (&pairs)[4
   pairs[0] = int4_pair(nibbles), pairs[1] = int4_pair_above(nibbles);
   pairs[2] = int4_pair(above), pairs[3] = int4_pair_above(above);
 }
-
-// Twice the same scale.
-__device__ __forceinline__ uint32_t scale_pair(uint16_t scale) { return scale | static_cast<uint32_t>(scale) << 16; }

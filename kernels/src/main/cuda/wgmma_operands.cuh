@@ -8,7 +8,7 @@
 struct WgmmaRows {
   uint32_t low;
 
-  __device__ explicit WgmmaRows(const void* rows) : low(shared_address(rows) >> 4 | 1u << 16) {}
+  __device__ explicit WgmmaRows(const void* rows) : low(warp_uniform(shared_address(rows) >> 4 | 1u << 16)) {}
   __device__ uint64_t at(uint32_t bytes) const {
     return static_cast<uint64_t>(1u << 30 | 1024u >> 4) << 32 | (low + (bytes >> 4));
   }
@@ -27,7 +27,7 @@ struct WgmmaColumns {
   }
 
   // Both offsets are that of the next eight rows; there are no further columns to be found by the other.
-  __device__ explicit WgmmaColumns(const void* rows) : low(shared_address(rows) >> 4 | kEightRows << 16) {}
+  __device__ explicit WgmmaColumns(const void* rows) : low(warp_uniform(shared_address(rows) >> 4 | kEightRows << 16)) {}
   // From a row on that is a multiple of 16.
   __device__ uint64_t at(int row) const {
     constexpr uint32_t kSwizzle = kColumns == 64 ? 1 : 2;

@@ -247,11 +247,11 @@ struct WideUnion {
     const Called called(stream.after, tiles);
     const bool crossed = !alone && calls.crossed();
     const bool dense = crossed && kind != Second::kBoth;
-    if (Stream::multiplies())
+    if (stream.multiplies())
       multiply(stream, called, first_x, second_x, shared, same ? shared : shared + first_bytes, dense);
-    else if (Stream::finishes())
+    else if (stream.finishes())
       dense ? finish_all(stream, called, groups) : finish(stream, called, groups);
-    else if (Stream::asks())
+    else if (stream.asks())
       dense ? ask_all(stream, called, groups) : ask(stream, called, groups);
     else
       list(stream, called, groups, crossed);
@@ -266,7 +266,7 @@ struct WideUnion {
     const StreamedMatrix gate{is_second ? second.elements : first.elements, is_second ? second.scales : first.scales,
                               second.columns};
     const SecondSteps steps(gate.columns, stream.rank, stream.blocks);
-    const int half = Stream::warpgroup();
+    const int half = stream.warpgroup();
     for (int tile = 0; tile < called.tiles; tile++)
       stream.template ask<kSecond>(gate, steps, [&](int r) {
         const int group = groups.first + tile * 4 + r / 16;
@@ -336,7 +336,7 @@ struct WideUnion {
 
   __device__ void ask(Stream& stream, const Called& called, const Groups& groups) const {
     const FirstSteps first_steps(first.columns, stream.rank, stream.blocks);
-    for (int tile = Stream::warpgroup(); tile < called.tiles; tile += 2)
+    for (int tile = stream.warpgroup(); tile < called.tiles; tile += 2)
       stream.template ask<kFirst>(first, first_steps, [&](int r) {
         const int group = groups.first + tile * 4 + r / 16;
         return group < groups.end ? group * 16 + r % 16 : -1;
@@ -346,7 +346,7 @@ struct WideUnion {
       const NeuronTiles second_tiles(kind, rows);
       KnownRows known = units(called);
       for (int unit = called.tiles; known.next(); unit++) {
-        if ((unit & 1) != Stream::warpgroup()) continue;
+        if ((unit & 1) != stream.warpgroup()) continue;
         stream.template ask<kSecond>(second, second_steps, [&](int r) {
           const int local = known.row(second_tiles.neuron(r));
           return second_tiles.row(local < 0 ? -1 : groups.first * 16 + local, r);
@@ -368,8 +368,8 @@ struct WideUnion {
     stream.join();
     float sums[Stream::kSums];
     // all of a dense step's tiles are of the second matrix's format, which is the first's
-    const int tiles = dense ? 2 * called.tiles : called.tiles;
-    for (int tile = Stream::warpgroup(); tile < tiles; tile += 2) {
+    const int tiles = warp_uniform(dense ? 2 * called.tiles : called.tiles);
+    for (int tile = stream.warpgroup(); tile < tiles; tile += 2) {
       stream.template multiply<kFirst>(sums, held_first, first_steps);
       stream.send(tile, sums);
     }
@@ -377,7 +377,7 @@ struct WideUnion {
     const SecondSteps second_steps(second.columns, stream.rank, stream.blocks);
     KnownRows known = units(called);
     for (int unit = called.tiles; known.next(); unit++) {
-      if ((unit & 1) != Stream::warpgroup()) continue;
+      if ((unit & 1) != stream.warpgroup()) continue;
       stream.template multiply<kSecond>(sums, held_second, second_steps);
       stream.send(unit, sums);
     }

@@ -25,8 +25,7 @@
 // neighbours (row_of). Rows r and r + 8 of 16 are thus in one lane, and products come in such pairs: two
 // halves of a rotation, gate and up.
 //
-// x in shared memory: a chunk of 64 columns [kBatch x 128 bytes] after the other, swizzled as wgmma reads it,
-// in each 16 columns the order in which weights.cuh unpacks them.
+// x in shared memory: a chunk of 64 columns [kBatch x 128 bytes] after the other, swizzled as wgmma reads it.
 //
 // Bytes: the weights once; x once a cluster; through the cluster's network 4 bytes a block, row and
 // sequence. With 1024 columns a block (d 4096 in clusters of four) and 64 sequences that is an eighth of
@@ -92,6 +91,7 @@ struct WideStream {
     }
   };
 
+  int warp;  // of the block
   int rank, blocks, own_pieces;
   int stages;      // of a ring
   char* sums_at;   // [2 warpgroups][blocks][own pieces] of kPieceBytes
@@ -109,7 +109,7 @@ struct WideStream {
   // arrived at, and join() waits there.
   template <class More>
   __device__ WideStream(char* shared, int x_bytes, int ring_stages, const More& more)
-      : rank(cluster_rank()), blocks(cluster_size()), own_pieces(kPieces / blocks), stages(ring_stages) {
+      : warp(warp_uniform(threadIdx.x / kWarp)), rank(cluster_rank()), blocks(cluster_size()), own_pieces(kPieces / blocks), stages(ring_stages) {
     sums_at = shared + x_bytes;
     const int group = warpgroup();
     ring = sums_at + kSumsBytes + group * stages * kStageBytes;
@@ -138,17 +138,11 @@ struct WideStream {
     cluster_arrive();
   }
 
-  __device__ static bool multiplies() { return threadIdx.x < kMultiplying; }
-  __device__ static bool finishes() {
-    return threadIdx.x >= kMultiplying && threadIdx.x < kMultiplying + kFinishing;
-  }
-  __device__ static bool asks() {
-    return threadIdx.x >= kMultiplying + kFinishing && threadIdx.x < kThreads;
-  }
+  __device__ bool multiplies() const { return warp < kMultiplying / kWarp; }
+  __device__ bool finishes() const { return !multiplies() && warp < (kMultiplying + kFinishing) / kWarp; }
+  __device__ bool asks() const { return warp >= (kMultiplying + kFinishing) / kWarp && warp < kThreads / kWarp; }
   // Of a thread that multiplies or asks: the warpgroup it is of, or asks for.
-  __device__ static int warpgroup() {
-    return threadIdx.x < kMultiplying ? threadIdx.x / 128 : threadIdx.x / kWarp & 1;
-  }
+  __device__ int warpgroup() const { return multiplies() ? warp / 4 : warp & 1; }
 
   // The other blocks' barriers are there. Every thread, once, before it touches another block's memory.
   __device__ void join() const { cluster_wait(); }
@@ -216,77 +210,23 @@ struct WideStream {
   __device__ static int row_of(int b) { return (b & ~15) | (b >> 1 & 1) << 3 | (b >> 2 & 3) << 1 | (b & 1); }
 
   // x f16 [batch x columns], this block's columns of it, zeros for sequences past the batch. The
-  // multiplying threads, after depend_wait(). 16 bytes of four sequences' 128 a lane: all of them asked for
-  // at once where they are kept as they are, else through registers.
+  // multiplying threads, after depend_wait(): 16 bytes of four sequences' 128 a lane, all of them asked for
+  // at once.
   template <Precision kPrecision>
   __device__ void hold(char* to, const f16* x, int columns, const Steps<kPrecision>& steps, int batch) const {
-    if constexpr (kPrecision == Precision::kF16) hold_copied(to, x, columns, steps, batch);
-    else hold_placed(to, x, columns, steps, batch);
-  }
-
-  __device__ void hold_copied(char* to, const f16* x, int columns, const Steps<Precision::kF16>& steps, int batch) const {
     constexpr int kEach = kBatch / 4, kWarps = kMultiplying / kWarp;
-    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, piece = lane % 8;
+    const int lane = threadIdx.x % kWarp, piece = lane % 8;
     const int chunks = steps.chunks(), all = chunks * kEach;
     // clusters begin with different columns, so that they do not queue for the same lines of L2
     const int turn = static_cast<int>(blockIdx.x) / blocks;
-    const auto chunk_of = [&](int at) { return (at / kEach + turn) % chunks; };
-    const auto sequence_of = [&](int at) { return at % kEach * 4 + lane / 8; };
-    const auto from = [&](int at) {
-      return x + static_cast<size_t>(sequence_of(at)) * columns + steps.first_column() + chunk_of(at) * 64 + piece * 8;
-    };
-    for (int at = warp; at < all; at += kWarps) {
-      const int row = row_of(sequence_of(at));
-      const bool valid = sequence_of(at) < batch;
-      copy_async16_or_zero(to + chunk_of(at) * kChunkBytes + row * 128 + (piece ^ (row & 7)) * 16,
-                           valid ? from(at) : x, valid);
+    for (int at = threadIdx.x / kWarp; at < all; at += kWarps) {
+      const int chunk = (at / kEach + turn) % chunks, b = at % kEach * 4 + lane / 8, row = row_of(b);
+      const f16* from = x + static_cast<size_t>(b) * columns + steps.first_column() + chunk * 64 + piece * 8;
+      const bool valid = b < batch;
+      copy_async16_or_zero(to + chunk * kChunkBytes + row * 128 + (piece ^ (row & 7)) * 16, valid ? from : x, valid);
     }
     copy_async_commit();
     copy_async_wait<0>();
-  }
-
-  template <Precision kPrecision>
-  __device__ void hold_placed(char* to, const f16* x, int columns, const Steps<kPrecision>& steps, int batch) const {
-    constexpr int kEach = kBatch / 4, kAtOnce = 8, kWarps = kMultiplying / kWarp;
-    const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp, piece = lane % 8;
-    const int chunks = steps.chunks(), all = chunks * kEach;
-    const int turn = static_cast<int>(blockIdx.x) / blocks;
-    for (int i = warp; i < all; i += kWarps * kAtOnce) {
-      uint4 v[kAtOnce];
-#pragma unroll
-      for (int n = 0; n < kAtOnce; n++) {
-        const int at = i + n * kWarps, chunk = (at / kEach + turn) % chunks, b = at % kEach * 4 + lane / 8;
-        v[n] = make_uint4(0, 0, 0, 0);
-        if (at < all && b < batch)
-          v[n] = __ldcg(reinterpret_cast<const uint4*>(
-              x + static_cast<size_t>(b) * columns + steps.first_column() + chunk * 64 + piece * 8));
-      }
-#pragma unroll
-      for (int n = 0; n < kAtOnce; n++) {
-        const int at = i + n * kWarps, chunk = (at / kEach + turn) % chunks, b = at % kEach * 4 + lane / 8;
-        if (at < all) place<kPrecision>(to + chunk * kChunkBytes, row_of(b), piece, v[n]);
-      }
-    }
-  }
-
-  // Writes eight columns, the piece-th of a chunk's row, where quantised weights' columns will meet them.
-  template <Precision kPrecision>
-  __device__ static void place(char* chunk, int row, int piece, const uint4& v) {
-    char* at = chunk + row * 128;
-    const int swizzle = row & 7;
-    if constexpr (kPrecision == Precision::kInt8) {
-      // pairs of columns 0 and 2 (of four) to the first half of the 16, 1 and 3 to the second
-      const int half = piece & ~1, within = (piece & 1) * 8;
-      *reinterpret_cast<uint2*>(at + (half ^ swizzle) * 16 + within) = make_uint2(v.x, v.z);
-      *reinterpret_cast<uint2*>(at + ((half + 1) ^ swizzle) * 16 + within) = make_uint2(v.y, v.w);
-    } else if constexpr (kPrecision == Precision::kInt4) {
-      // of 32 columns: pair i of word t to place t of piece i
-      const uint32_t words[4] = {v.x, v.y, v.z, v.w};
-      const int first = piece & ~3, within = (piece & 3) * 4;
-#pragma unroll
-      for (int i = 0; i < 4; i++)
-        *reinterpret_cast<uint32_t*>(at + ((first + i) ^ swizzle) * 16 + within) = words[i];
-    }
   }
 
   // The multiplying threads, after hold().
@@ -314,7 +254,7 @@ struct WideStream {
     // Of row r & 1 and of the group-th 32 columns.
     __device__ uint32_t of(int r, int group) const {
       const uint32_t both = (r & 1 ? high : low)[group / 2];
-      return scale_pair(static_cast<uint16_t>(group & 1 ? both >> 16 : both));
+      return group & 1 ? high_twice(both) : low_twice(both);
     }
   };
 
@@ -376,13 +316,19 @@ struct WideStream {
     }
   };
 
-  // All steps of a warpgroup's tile. Weights become A while the 64 columns before are multiplied.
+  // All steps of a warpgroup's tile, in a loop that is the same for all lanes as far as the compiler can see:
+  // else every product waits for its descriptor on the way to uniform registers. Weights become A while the 64
+  // columns before are multiplied.
   template <Precision kPrecision>
   __device__ void multiply(float (&sums)[kSums], const char* x, const Steps<kPrecision>& steps) {
     constexpr int kChunks = Format<kPrecision>::kStepColumns / 64;
     WgmmaRows rows(x);
+    const int count = warp_uniform(steps.count);
     uint32_t a[2][4][4];
-    const auto step = [&](int s, int first) {
+#pragma unroll
+    for (int i = 0; i < kSums; i++) sums[i] = 0;
+    wgmma_pin(sums);
+    const auto step = [&](int first) {
       barrier_wait(full + slot.at, slot.parity);
       Loaded<kPrecision> loaded(ring + slot.at * kStageBytes);
 #pragma unroll
@@ -395,7 +341,7 @@ struct WideStream {
         }
         wgmma_fence();
 #pragma unroll
-        for (int k = 0; k < 4; k++) wgmma(sums, of[k], rows.at(c * kChunkBytes + k * 32), s + c + k);
+        for (int k = 0; k < 4; k++) wgmma(sums, of[k], rows.at(c * kChunkBytes + k * 32));
         wgmma_commit();
         wgmma_wait<1>();
       }
@@ -404,8 +350,8 @@ struct WideStream {
     };
     int s = 0;
     if constexpr (kChunks % 2 != 0)
-      for (; s + 2 <= steps.count; s += 2) step(s, 0), step(s + 1, kChunks);
-    for (; s < steps.count; s++) step(s, 0);
+      for (; s + 2 <= count; s += 2) step(0), step(kChunks);
+    for (; s < count; s++) step(0);
     wgmma_wait<0>();
     wgmma_pin(sums);
   }

@@ -195,7 +195,7 @@ struct WideSum {
 #pragma unroll
         for (int k = 0; k < kSteps; k++)
 #pragma unroll
-          for (int m = 0; m < kTiles; m++) wgmma<1>(sums[m], a[c][k][m], s_rows.at(c * kChunk + k * 16), 1);
+          for (int m = 0; m < kTiles; m++) wgmma<1>(sums[m], a[c][k][m], s_rows.at(c * kChunk + k * 16));
         wgmma_commit();
         wgmma_wait<1>();
         // the stage before's products have read its s
@@ -215,27 +215,17 @@ struct WideSum {
     const int column = first_column + warp * 32;
 #pragma unroll
     for (int j = 0; j < kBatch / 8; j++) {
-      float d[kTiles][4];  // of each operand, row g of two sequences, row g + 8
-#pragma unroll
-      for (int i = 0; i < kTiles; i++)
-#pragma unroll
-        for (int c = 0; c < 4; c++) d[i][c] = sums[i][4 * j + c] * (1 / kNeuronScale);
 #pragma unroll
       for (int c = 0; c < 2; c++) {
         const int b = 8 * j + 2 * t + c;
         float* to = y + static_cast<size_t>(b) * columns + column;
-        if constexpr (kQuantised) {
-          const float4 four = Packed::columns(d[0], d[1], c);
-          if (b < batch) *reinterpret_cast<float4*>(to + Packed::first_column()) = four;
-        } else {
 #pragma unroll
-          for (int i = 0; i < kTiles; i++)
+        for (int i = 0; i < kTiles; i++)
 #pragma unroll
-            for (int h = 0; h < 2; h++) {
-              const int at = i * 16 + g + h * 8;
-              if (b < batch && column + at < columns) to[at] = d[i][c + 2 * h];
-            }
-        }
+          for (int h = 0; h < 2; h++) {
+            const int at = i * 16 + g + h * 8;
+            if (b < batch && column + at < columns) to[at] = sums[i][4 * j + c + 2 * h] * (1 / kNeuronScale);
+          }
       }
     }
   }
@@ -248,7 +238,7 @@ __device__ void wide_sum_of(const void* elements, const uint16_t* scales, const 
                             float* y) {
   using Sum = WideSum<kPrecision, kBatch>;
   depend_release();
-  const int warp = threadIdx.x / kWarp;
+  const int warp = warp_uniform(threadIdx.x / kWarp);
   const int each = divide_up(divide_up(rows, static_cast<int>(gridDim.y)), 32) * 32;
   const int first = min(static_cast<int>(blockIdx.y) * each, rows), end = min(first + each, rows);
   char* after = shared + stages * Sum::kStageBytes;
@@ -273,8 +263,8 @@ __device__ void wide_sum_of(const void* elements, const uint16_t* scales, const 
     barrier_init_done();
   }
   if (union_bits != nullptr) known_union.await(sayers);
-  sum.ranks = list_rows(
-      union_bits, [&] { return ran_dense(state, records, layer, layers); }, first, end, Sum::kRows, list);
+  sum.ranks = warp_uniform(list_rows(
+      union_bits, [&] { return ran_dense(state, records, layer, layers); }, first, end, Sum::kRows, list));
   const int asking = warp - Sum::kWarps;
   if (asking >= 0 && asking < Sum::kAsking) {
     sum.ask_weights(asking);

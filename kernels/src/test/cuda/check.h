@@ -68,11 +68,11 @@ struct Matrix {
       const int level = static_cast<int>(numbers() % kLevels) - kLevels / 2;
       values[i] = level * to_float(f16_of(scales.at[i / 32]));
       if (kPrecision == Precision::kInt8) {
-        constexpr int kPlace[4] = {0, 2, 1, 3};
-        elements.at[i / 4 * 4 + kPlace[i % 4]] = static_cast<char>(level);
+        const int column = i % 16;
+        elements.at[i / 16 * 16 + column % 8 / 2 * 4 + column % 2 * 2 + column / 8] = static_cast<char>(level);
       } else {
-        constexpr int kNibble[8] = {0, 4, 1, 5, 2, 6, 3, 7};
-        reinterpret_cast<uint32_t*>(elements.at)[i / 8] |= static_cast<uint32_t>(level + 8) << 4 * kNibble[i % 8];
+        const int column = i % 32, nibble = column % 2 * 4 + column / 8;
+        reinterpret_cast<uint32_t*>(elements.at)[i / 32 * 4 + column % 8 / 2] |= static_cast<uint32_t>(level + 8) << 4 * nibble;
       }
     }
   }

@@ -75,6 +75,10 @@ inline uint32_t fuse_f16x2(uint32_t a, uint32_t b, uint32_t c) {
                  static_cast<f16>(static_cast<double>(high_f16(a)) * high_f16(b) + high_f16(c)));
 }
 
+inline uint32_t low_twice(uint32_t halves) { return (halves & 0xffff) * 0x10001u; }
+inline uint32_t high_twice(uint32_t halves) { return (halves >> 16) * 0x10001u; }
+inline uint32_t twice(uint16_t half) { return half * 0x10001u; }
+
 template <uint32_t kMask, uint32_t kBits>
 uint32_t masked_or(uint32_t value) { return (value & kMask) | kBits; }
 template <uint32_t kMask, uint32_t kBits>
@@ -125,6 +129,13 @@ Value __shfl_sync(unsigned, Value value, int from) {
   Value result;
   memcpy(&result, &simt::mine().out, sizeof(Value));
   return result;
+}
+inline int kept(int value) { return value; }
+template <class Value>
+Value warp_uniform(Value value) {
+  const Value first = __shfl_sync(kAllLanes, value, 0);
+  if (first != value) simt::fail("lanes of a warp differ in what is the same in all");
+  return first;
 }
 template <class Value>
 Value __shfl_xor_sync(unsigned mask, Value value, int other) { return __shfl_sync(mask, value, simt::lane() ^ other); }

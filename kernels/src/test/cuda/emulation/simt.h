@@ -51,7 +51,7 @@ struct Product {
   float* d;
   uint64_t b;
   int columns;
-  bool transposed, add;
+  bool transposed;
   int group;  // of the lane's committed ones, counted from 0
 };
 

@@ -39,7 +39,7 @@ inline void wgmma_compute(simt::Lane* lanes) {
       const float* column = right[i / 4 * 8 + l % 4 * 2 + i % 2];
       float sum = 0;
       for (int k = 0; k < 16; k++) sum += row[k] * column[k];
-      d[i] = first.add ? d[i] + sum : sum;
+      d[i] += sum;
     }
     lanes[l].products.pop_front();
   }
@@ -64,8 +64,8 @@ template <int kSums>
 void wgmma_pin(float (&)[kSums]) {}
 
 template <int kTransposed = 0, int kSums>
-void wgmma(float (&d)[kSums], const uint32_t (&a)[4], uint64_t b, int add) {
+void wgmma(float (&d)[kSums], const uint32_t (&a)[4], uint64_t b) {
   static_assert(kSums == 16 || kSums == 32, "32 or 64 columns");
   simt::Lane& lane = simt::mine();
-  lane.products.push_back({{a[0], a[1], a[2], a[3]}, d, b, 2 * kSums, kTransposed != 0, add != 0, lane.committed});
+  lane.products.push_back({{a[0], a[1], a[2], a[3]}, d, b, 2 * kSums, kTransposed != 0, lane.committed});
 }

@@ -356,7 +356,7 @@ public final class DecodeFeedForward implements AutoCloseable {
     int blocks = Math.min(tiles, multiprocessors);
     int shared =
         DecodeShapes.heldRingBytes(first.type(), tile)
-            + DecodeShapes.heldBytes(first.type(), tile, hidden)
+            + DecodeShapes.heldBytes(tile, hidden)
             + DecodeShapes.heldListBytes(tile, DecodeShapes.ceil(tiles, blocks));
     if (!products.canHold(first, tile) || !DecodeShapes.fits(context.device(), shared)) {
       return 0;
@@ -381,7 +381,7 @@ public final class DecodeFeedForward implements AutoCloseable {
     int blocks = Math.min(tiles, multiprocessors);
     int shared =
         DecodeShapes.heldPredictedBytes(
-            gateUp.type(), tile, hidden, factor.type(), rank, DecodeShapes.ceil(tiles, blocks));
+            gateUp.type(), tile, hidden, rank, DecodeShapes.ceil(tiles, blocks));
     boolean ofStages =
         rank % 64 == 0
             && DecodeShapes.unitBytes(factor.type(), rank, folded)

@@ -79,7 +79,7 @@ public final class DecodeProducts implements AutoCloseable {
 
   private static int heldBytes(DeviceMatrix weights, int tile) {
     return DecodeShapes.heldRingBytes(weights.type(), tile)
-        + DecodeShapes.heldBytes(weights.type(), tile, weights.columns());
+        + DecodeShapes.heldBytes(tile, weights.columns());
   }
 
   Launch heldLaunch(DeviceMatrix weights, int tile, int tiles) {

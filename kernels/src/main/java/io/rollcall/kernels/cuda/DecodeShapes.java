@@ -117,8 +117,8 @@ final class DecodeShapes {
   }
 
   /** Shared memory of held activations of so many columns. */
-  static int heldBytes(WeightType type, int tile, int columns) {
-    return tile * (2 * columns + 256 / bits(type));
+  static int heldBytes(int tile, int columns) {
+    return tile * 2 * columns;
   }
 
   /** Of held_union, for so many tiles of a block: their barriers, scores, counts and list. */
@@ -129,17 +129,15 @@ final class DecodeShapes {
   /**
    * Dynamic shared memory of held_predicted.
    *
-   * @param factor the type of the predictor's second factor
    * @param tiles of a block, two units each
    */
-  static int heldPredictedBytes(
-      WeightType type, int tile, int hidden, WeightType factor, int rank, int tiles) {
+  static int heldPredictedBytes(WeightType type, int tile, int hidden, int rank, int tiles) {
     int sums = heldSumsBytes(tile);
     int unit = 8 + 4 + 2 * 8 + 2 * 8;
     return heldRingBytes(type, tile)
         - sums
-        + Math.max(sums, heldBytes(factor, tile, rank))
-        + heldBytes(type, tile, hidden)
+        + Math.max(sums, heldBytes(tile, rank + 8))
+        + heldBytes(tile, hidden + 8)
         + 2 * tiles * unit;
   }
 

@@ -7,13 +7,13 @@ import io.rollcall.kernels.WeightType;
  *
  * <ul>
  *   <li>F16: in order.
- *   <li>INT8: [rows][columns] signed bytes; each aligned group of four columns is stored in the order
- *       e0, e2, e1, e3.
- *   <li>INT4: a 32-bit word for eight columns; nibble j, the lowest first, holds element e0, e2, e4,
- *       e6, e1, e3, e5, e7 of them, plus 8 (1 to 15).
+ *   <li>INT8: signed bytes; of each aligned 16 columns, byte b, the lowest first, of the 32-bit word t
+ *       is column 2 t + 8 (b % 2) + b / 2.
+ *   <li>INT4: nibbles, each its value plus 8 (1 to 15); of each aligned 32 columns, nibble n, the
+ *       lowest first, of the 32-bit word t is column 2 t + 8 (n % 4) + n / 4.
  * </ul>
  *
- * Both orders let a shift and a mask give two neighbours in the halves of one register. Scales of the
+ * So a shift and a mask give a lane of a tensor-core fragment its columns in order. Scales of the
  * quantised types are f16, [rows][columns / 32].
  *
  * @param type F16, INT8 or INT4

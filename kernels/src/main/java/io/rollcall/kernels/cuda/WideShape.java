@@ -17,13 +17,16 @@ record WideShape(int blocks, int clusters, int threads, int stages, int sharedBy
   /** Rows that are divided among clusters together. */
   static final int GROUP = 16;
 
+  private static final int TILE_GROUPS = 4;
   private static final int MOST_BLOCKS = 8;
   private static final int LEAST_STAGES = 2;
   private static final int MOST_STAGES = 12;
   private static final int BARRIER_BYTES = 8 * (4 * MOST_STAGES + 4);
 
   /**
-   * The shape with the fewest blocks a cluster, or null where a device, a batch or a matrix is not for it.
+   * The shape with the fewest blocks a cluster; of those that need several, with the most that leave a
+   * cluster one tile, since each then has less to hold and to multiply. Null where a device, a batch or a
+   * matrix is not for it.
    *
    * @param kernel one that is launched so
    * @param groups of 16 rows that there are at most to divide
@@ -37,6 +40,7 @@ record WideShape(int blocks, int clusters, int threads, int stages, int sharedBy
     if (!fits(context.device(), tile, held)) {
       return null;
     }
+    WideShape found = null;
     for (int blocks = 1; blocks <= MOST_BLOCKS; blocks *= 2) {
       int fixed = fixedBytes(tile, blocks, held);
       int most = context.device().sharedBytesPerBlock();
@@ -44,17 +48,21 @@ record WideShape(int blocks, int clusters, int threads, int stages, int sharedBy
         continue;
       }
       int clusters = Math.min(groups, mostClusters(context, kernel, threads, blocks));
-      if (clusters < 1) {
-        return null;
+      if (clusters < 1 || found != null && groups > TILE_GROUPS * clusters) {
+        return found;
       }
       int bytes = fixed + own.applyAsInt(clusters);
       int stages = Math.min(MOST_STAGES, (most - bytes) / (2 * stageBytes(widest)));
       if (stages >= LEAST_STAGES) {
-        return new WideShape(
-            blocks, clusters, threads, stages, bytes + 2 * stages * stageBytes(widest));
+        found =
+            new WideShape(
+                blocks, clusters, threads, stages, bytes + 2 * stages * stageBytes(widest));
+        if (blocks == 1) {
+          return found;
+        }
       }
     }
-    return null;
+    return found;
   }
 
   /** That run at a time: a multiprocessor has one block, whatever that leaves of shared memory. */

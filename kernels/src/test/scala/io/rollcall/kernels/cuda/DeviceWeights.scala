@@ -51,12 +51,30 @@ object DeviceWeights {
     (bits >>> 31) << 15 | exponent << 10 | (bits >> 13 & 0x3ff)
   }
 
-  private def packInt8(q: Array[Int]): Array[Byte] =
-    q.grouped(4).flatMap(e => Seq(e(0), e(2), e(1), e(3))).map(_.toByte).toArray
+  /** The byte that element `at` of rows of whole groups is. */
+  def int8Place(at: Int): Int = {
+    val column = at % 16
+    at - column + column % 8 / 2 * 4 + column % 2 * 2 + column / 8
+  }
 
-  private def packInt4(q: Array[Int]): Array[Byte] =
-    q.grouped(8).flatMap { e =>
-      val word = Seq(0, 2, 4, 6, 1, 3, 5, 7).zipWithIndex.map { case (i, nibble) => (e(i) + 8) << (4 * nibble) }.reduce(_ | _)
-      Seq(0, 8, 16, 24).map(shift => (word >>> shift).toByte)
-    }.toArray
+  /** The nibble, two to a byte, the lower first, that element `at` is. */
+  def int4Place(at: Int): Int = {
+    val column = at % 32
+    at - column + column % 8 / 2 * 8 + column % 2 * 4 + column / 8
+  }
+
+  private def packInt8(q: Array[Int]): Array[Byte] = {
+    val bytes = new Array[Byte](q.length)
+    q.indices.foreach(i => bytes(int8Place(i)) = q(i).toByte)
+    bytes
+  }
+
+  private def packInt4(q: Array[Int]): Array[Byte] = {
+    val bytes = new Array[Byte](q.length / 2)
+    for (i <- q.indices) {
+      val nibble = int4Place(i)
+      bytes(nibble / 2) = (bytes(nibble / 2) | (q(i) + 8) << (nibble % 2 * 4)).toByte
+    }
+    bytes
+  }
 }

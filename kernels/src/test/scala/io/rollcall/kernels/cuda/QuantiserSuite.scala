@@ -9,15 +9,13 @@ import org.scalatest.funsuite.AnyFunSuite
 
 class QuantiserSuite extends AnyFunSuite with DeviceFixture {
   private lazy val quantiser = new Quantiser(context)
-  private val int8Order = Array(0, 2, 1, 3)
-  private val int4Order = Array(0, 2, 4, 6, 1, 3, 5, 7)
 
   /** Element (r, c) as an integer, from the device's layout. */
   private def element(kind: WeightType, stored: Array[Byte], at: Int): Int =
-    if (kind == WeightType.INT8) stored(at / 4 * 4 + int8Order.indexOf(at % 4))
+    if (kind == WeightType.INT8) stored(DeviceWeights.int8Place(at))
     else {
-      val nibble = int4Order.indexOf(at % 8)
-      (stored(at / 8 * 4 + nibble / 2) >> (nibble % 2 * 4) & 15) - 8
+      val nibble = DeviceWeights.int4Place(at)
+      (stored(nibble / 2) >> (nibble % 2 * 4) & 15) - 8
     }
 
   /** Weights of several sizes, with a group of zeros, ties and a group whose scale is subnormal. */
