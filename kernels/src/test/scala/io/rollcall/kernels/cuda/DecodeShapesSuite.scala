@@ -27,7 +27,7 @@ class DecodeShapesSuite extends AnyFunSuite {
     val (d, f, rank, blocks) = (4096, 14336, 640, 132)
     val tilesOfABlock = DecodeShapes.ceil(f / DecodeShapes.HELD_ROWS, blocks)
     for (kind <- types; tile <- tiles if tile <= DecodeShapes.MOST_HELD) {
-      val bytes = DecodeShapes.heldPredictedBytes(kind, tile, d, WeightType.INT4, rank, tilesOfABlock)
+      val bytes = DecodeShapes.heldPredictedBytes(kind, tile, d, rank, tilesOfABlock)
       assert(bytes <= 227 * 1024 - 512, s"$kind, $tile")
       assert(DecodeShapes.unitBytes(WeightType.INT4, rank, true) <= DecodeShapes.heldStageBytes(kind))
     }
