@@ -5,6 +5,10 @@
 #include <memory>
 #include <string>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include "calls.cuh"
 #include "known_union.cuh"
 #include "weights.cuh"
@@ -40,8 +44,12 @@ struct Buffer {
   std::unique_ptr<char[]> bytes;
   Element* at;
 
-  explicit Buffer(size_t count) : bytes(new char[count * sizeof(Element) + 256]()) {
+  explicit Buffer(size_t count) : bytes(new char[count * sizeof(Element) + 128]()) {
     at = reinterpret_cast<Element*>((reinterpret_cast<uintptr_t>(bytes.get()) + 127) / 128 * 128);
+#if defined(__SANITIZE_ADDRESS__)
+    const char* end = reinterpret_cast<char*>(at + count);
+    __asan_poison_memory_region(end, bytes.get() + count * sizeof(Element) + 128 - end);
+#endif
   }
 };
 
