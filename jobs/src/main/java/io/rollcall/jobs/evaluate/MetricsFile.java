@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.sparsity.SparsityProfile;
 import io.rollcall.jobs.Version;
+import io.rollcall.jobs.runtime.StorageErrors;
 import io.rollcall.jobs.runtime.TextFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -42,7 +43,8 @@ public final class MetricsFile {
       }
     } catch (IOException | IllegalArgumentException e) {
       throw new UserException(
-          "cannot use output '" + directory + "': " + e.getMessage() + "; choose another --output", e);
+          "cannot use output '" + directory + "': "
+              + StorageErrors.line(e) + "; choose another --output", e);
     }
     this.configuration = configuration;
     fields.put("version", Version.current());

@@ -160,7 +160,9 @@ public final class GenerateAction {
     spark.sparkContext().register(totals, "rollcall totals");
     Staging staging = output.staging(record.runId());
     try (var shown = progress.show(record.runId(), prompts)) {
-      infer(staging, pending, partitions, labels, setup, profile, totals);
+      if (prompts > 0) { // a resumed run may have none left
+        infer(staging, pending, partitions, labels, setup, profile, totals);
+      }
     } catch (Exception e) { // SparkException among them, undeclared
       UserException failure = Failures.explain(e);
       record.failed(failure.getMessage());

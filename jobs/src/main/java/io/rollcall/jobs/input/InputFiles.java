@@ -1,6 +1,7 @@
 package io.rollcall.jobs.input;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.jobs.runtime.StorageErrors;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.EnumSet;
@@ -52,7 +53,7 @@ final class InputFiles {
           "cannot read input '"
               + path
               + "' as Parquet: "
-              + oneLine(e).replaceFirst("\\. Expected magic number.*", "")
+              + StorageErrors.line(e).replaceFirst("\\. Expected magic number.*", "")
               + "; Parquet and JSON lines (.json, .jsonl) are read",
           e);
     }
@@ -63,7 +64,8 @@ final class InputFiles {
     try {
       rows = spark.read().json(path);
     } catch (Exception e) {
-      throw new UserException("cannot read input '" + path + "' as JSON lines: " + oneLine(e), e);
+      throw new UserException(
+          "cannot read input '" + path + "' as JSON lines: " + StorageErrors.line(e), e);
     }
     if (rows.schema().isEmpty() && rows.isEmpty()) {
       throw new UserException("input '" + path + "' has no rows");
@@ -97,7 +99,7 @@ final class InputFiles {
       }
       return formats;
     } catch (IOException | IllegalArgumentException e) {
-      throw new UserException("cannot list input '" + path + "': " + oneLine(e), e);
+      throw new UserException("cannot list input '" + path + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -124,14 +126,5 @@ final class InputFiles {
     return name.matches(".*\\.(json|jsonl|ndjson)(\\.(gz|bz2|zst|zstd|lz4|snappy|deflate))?")
         ? Format.JSON_LINES
         : Format.PARQUET;
-  }
-
-  private static String oneLine(Throwable e) {
-    Throwable root = e;
-    while (root.getCause() != null && root.getCause() != root) {
-      root = root.getCause();
-    }
-    String message = root.getMessage() == null ? root.toString() : root.getMessage();
-    return message.lines().findFirst().orElse(root.toString()).strip();
   }
 }

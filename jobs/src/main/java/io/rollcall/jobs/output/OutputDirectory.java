@@ -1,6 +1,7 @@
 package io.rollcall.jobs.output;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.jobs.runtime.StorageErrors;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -33,7 +34,7 @@ public final class OutputDirectory {
       root = new Path(path);
       files = root.getFileSystem(configuration);
     } catch (IOException | IllegalArgumentException e) {
-      throw new UserException("cannot use output '" + path + "': " + e.getMessage(), e);
+      throw new UserException("cannot use output '" + path + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -79,7 +80,7 @@ public final class OutputDirectory {
         }
       }
     } catch (IOException e) {
-      throw new UserException("cannot list output '" + root + "': " + e.getMessage(), e);
+      throw new UserException("cannot list output '" + root + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -94,7 +95,8 @@ public final class OutputDirectory {
       files.create(new Path(root, MARKER), true).close();
     } catch (IOException e) {
       throw new UserException(
-          "cannot write output '" + root + "': " + e.getMessage() + "; choose another --output", e);
+          "cannot write output '" + root + "': "
+              + StorageErrors.line(e) + "; choose another --output", e);
     }
   }
 
@@ -116,7 +118,7 @@ public final class OutputDirectory {
     try {
       return path.getFileSystem(files.getConf()).makeQualified(path).toString();
     } catch (IOException e) {
-      throw new UserException("cannot read '" + path + "': " + e.getMessage(), e);
+      throw new UserException("cannot read '" + path + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -134,7 +136,7 @@ public final class OutputDirectory {
         }
       }
     } catch (IOException e) {
-      throw new UserException("cannot delete runs of '" + root + "': " + e.getMessage(), e);
+      throw new UserException("cannot delete runs of '" + root + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -149,7 +151,7 @@ public final class OutputDirectory {
         return;
       }
     } catch (IOException e) {
-      throw new UserException("cannot read output '" + root + "': " + e.getMessage(), e);
+      throw new UserException("cannot read output '" + root + "': " + StorageErrors.line(e), e);
     }
     String here = columns(spark.read().parquet(generations()).schema());
     String wanted = columns(generations);
@@ -180,7 +182,7 @@ public final class OutputDirectory {
       }
       return spark.emptyDataset(Encoders.STRING()).toDF("id");
     } catch (IOException e) {
-      throw new UserException("cannot read output '" + root + "': " + e.getMessage(), e);
+      throw new UserException("cannot read output '" + root + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -198,7 +200,8 @@ public final class OutputDirectory {
         throw new IOException("rename to " + target + " was refused");
       }
     } catch (IOException e) {
-      throw new UserException("cannot write run record '" + target + "': " + e.getMessage(), e);
+      throw new UserException(
+          "cannot write run record '" + target + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -207,7 +210,7 @@ public final class OutputDirectory {
     try {
       return files.exists(new Path(generations())) && files.exists(new Path(sparsity()));
     } catch (IOException e) {
-      throw new UserException("cannot read output '" + root + "': " + e.getMessage(), e);
+      throw new UserException("cannot read output '" + root + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -222,7 +225,7 @@ public final class OutputDirectory {
       }
       return records;
     } catch (IOException e) {
-      throw new UserException("cannot read runs of '" + root + "': " + e.getMessage(), e);
+      throw new UserException("cannot read runs of '" + root + "': " + StorageErrors.line(e), e);
     }
   }
 

@@ -1,6 +1,7 @@
 package io.rollcall.jobs.output;
 
 import io.rollcall.engine.UserException;
+import io.rollcall.jobs.runtime.StorageErrors;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import org.apache.hadoop.fs.FileStatus;
@@ -63,7 +64,8 @@ public final class Staging {
       delete();
     } catch (IOException e) {
       throw new UserException(
-          "cannot move the run's tables from '" + staged + "' to '" + root + "': " + e.getMessage(),
+          "cannot move the run's tables from '" + staged + "' to '" + root + "': "
+              + StorageErrors.line(e),
           e);
     }
   }
@@ -73,7 +75,7 @@ public final class Staging {
     try {
       delete();
     } catch (IOException e) {
-      LOG.warn("cannot delete '{}', which is in no table: {}", staged, e.getMessage());
+      LOG.warn("cannot delete '{}', which is in no table: {}", staged, StorageErrors.line(e));
     }
   }
 

@@ -44,7 +44,7 @@ public record ModelSource(String name, WeightType weights, BackendChoice backend
               ? local.pathToFile(path).toPath()
               : stage(system, path));
     } catch (IOException | IllegalArgumentException e) {
-      throw new UserException("cannot read model '" + name + "': " + e.getMessage(), e);
+      throw new UserException("cannot read model '" + name + "': " + StorageErrors.line(e), e);
     }
   }
 

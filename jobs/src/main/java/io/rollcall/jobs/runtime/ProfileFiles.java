@@ -30,7 +30,7 @@ public final class ProfileFiles {
       tensors = new Path(new Path(output).getParent(), tensorsName()).toString();
     } catch (IllegalArgumentException e) {
       throw new UserException(
-          "cannot write profile '" + output + "': " + e.getMessage()
+          "cannot write profile '" + output + "': " + StorageErrors.line(e)
               + "; give a path without colons after its scheme",
           e);
     }

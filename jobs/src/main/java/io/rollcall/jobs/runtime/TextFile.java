@@ -40,7 +40,8 @@ public final class TextFile {
         out.write(content);
       }
     } catch (IOException | IllegalArgumentException e) {
-      throw new UserException("cannot write " + what + " '" + path + "': " + e.getMessage(), e);
+      throw new UserException(
+          "cannot write " + what + " '" + path + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -50,7 +51,8 @@ public final class TextFile {
       Path file = new Path(path);
       return file.getFileSystem(configuration).exists(file);
     } catch (IOException | IllegalArgumentException e) {
-      throw new UserException("cannot look at " + what + " '" + path + "': " + e.getMessage(), e);
+      throw new UserException(
+          "cannot look at " + what + " '" + path + "': " + StorageErrors.line(e), e);
     }
   }
 
@@ -63,7 +65,8 @@ public final class TextFile {
     } catch (FileNotFoundException e) {
       throw new UserException(what + " '" + path + "' does not exist; give a file's path", e);
     } catch (IOException | IllegalArgumentException e) {
-      throw new UserException("cannot read " + what + " '" + path + "': " + e.getMessage(), e);
+      throw new UserException(
+          "cannot read " + what + " '" + path + "': " + StorageErrors.line(e), e);
     }
   }
 }

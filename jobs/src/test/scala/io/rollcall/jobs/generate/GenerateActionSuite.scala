@@ -28,6 +28,10 @@ class GenerateActionSuite extends SparkSuite {
     rows.map(row => row.getString(0) -> row.getString(1)).toMap
   }
 
+  private def tableFiles(output: String): Set[String] =
+    for (name <- Set("generations", "sparsity"); file <- new java.io.File(s"$output/$name").list.toSet[String])
+      yield s"$name/$file"
+
   private def errors(output: String): Map[String, String] =
     table(output, "generations")
       .filter(col("finish_reason") === "error")
@@ -242,8 +246,11 @@ class GenerateActionSuite extends SparkSuite {
     val after = outputs(path("out"))
     assert(after.size == 12)
     assert(before.forall { case (id, text) => after(id) == text })
+    val files = tableFiles(path("out"))
     val idle = run(Requests(all, path("out"), SparsityRequest.dense()).withMode(WriteMode.RESUME))
     assert(idle.totals.rows == 0)
+    assert(record(idle).path("status").asText == "succeeded")
+    assert(tableFiles(path("out")) == files, "a run with nothing to do adds no file")
     assert(idle.warning.contains("another method"))
     assert(outputs(path("out")) == after)
   }
