@@ -236,9 +236,10 @@ double error_of_sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, const 
 
 struct Shape {
   int batch, d, f, blocks;
+  int cluster = 1;  // blocks each of them is
   std::string text() const {
     return "batch " + std::to_string(batch) + ", " + std::to_string(f) + " x " + std::to_string(d) + " on " +
-           std::to_string(blocks);
+           std::to_string(blocks) + (cluster > 1 ? " times " + std::to_string(cluster) : "");
   }
 };
 

@@ -30,7 +30,7 @@ void sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, Step& step, const
 
 template <Precision kPrecision, int kBatch>
 void dense(const Shape& shape) {
-  const auto [batch, d, f, blocks] = shape;
+  const auto [batch, d, f, blocks, cluster] = shape;
   const std::string what = std::string(name(kPrecision)) + ", " + shape.text();
   const Matrix<kPrecision> gate_up(2 * f, d), down(f, d);
   const Buffer<f16> x = activations(kBatch, d);
@@ -72,7 +72,7 @@ void dense(const Shape& shape) {
 
 template <Precision kPrecision, int kBatch>
 void united(const Shape& shape, Second kind, bool own, double share, bool crossed) {
-  const auto [batch, d, f, blocks] = shape;
+  const auto [batch, d, f, blocks, cluster] = shape;
   const std::string what = std::string(name(kPrecision)) + (kind == Second::kGate ? " by up" : " by gate") +
                            (own ? ", own" : "") + (crossed ? ", crossed" : "") + ", " + shape.text();
   const Matrix<kPrecision> gate_up(2 * f, d), down(f, d);
@@ -106,7 +106,7 @@ void united(const Shape& shape, Second kind, bool own, double share, bool crosse
 
 template <Precision kFactor, Precision kPrecision, int kBatch>
 void predicted(const Shape& shape, int rank, bool folded, bool own, double share, bool crossed) {
-  const auto [batch, d, f, blocks] = shape;
+  const auto [batch, d, f, blocks, cluster] = shape;
   const std::string what = std::string(name(kPrecision)) + " by " + name(kFactor) + " of rank " + std::to_string(rank) +
                            (folded ? ", folded" : "") + (own ? ", own" : "") + (crossed ? ", crossed" : "") + ", " +
                            shape.text();

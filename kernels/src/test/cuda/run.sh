@@ -10,6 +10,6 @@ mkdir -p "$folder"
 cp "$sources"/*.cu "$sources"/*.cuh "$folder"
 cp "$here"/emulation/* "$here/check.h" "$here/$check" "$folder"
 cd "$folder"
-"${CXX:-g++}" -std=c++17 -O1 -w -U_FORTIFY_SOURCE -D__CUDA_ARCH__=900 -D__CUDA_ARCH_FEAT_SM90_ALL \
+"${CXX:-g++}" -std=c++17 -O1 -w -pthread -U_FORTIFY_SOURCE -D__CUDA_ARCH__=900 -D__CUDA_ARCH_FEAT_SM90_ALL \
   ${CXXFLAGS:-} -o "${check%.cpp}" "$check" simt.cpp
 ASAN_OPTIONS=detect_leaks=0 ./"${check%.cpp}"

@@ -1,5 +1,5 @@
-// What wide.cu and wide_sum.cu compute for up to 64 sequences, on the CPU (simt.h), every block a cluster of its
-// own, against plain sums in f64. A line a case; the exit status is 1 if any is wrong.
+// What wide.cu and wide_sum.cu compute for up to 64 sequences, on the CPU (simt.h), by blocks that are clusters of
+// their own and by larger ones, against plain sums in f64. A line a case; the exit status is 1 if any is wrong.
 #include "wide.cu"
 #include "wide_sum.cu"
 
@@ -29,9 +29,8 @@ int stages(int columns) {
 
 // What a block finds in shared memory at its start is of no use to it: NaN, as f16 and as f32.
 template <class Kernel>
-void launch(int blocks, int splits, int threads, const Kernel& kernel) {
-  memset(shared, 0xff, sizeof(shared));
-  simt::run(blocks, splits, threads, kernel);
+void launch(int clusters, int cluster, int splits, int threads, const Kernel& kernel) {
+  simt::run(clusters * cluster, splits, cluster, threads, [] { memset(shared, 0xff, sizeof(shared)); }, kernel);
 }
 
 // Errors grow with the columns that sums are over: those of products, of coefficients, which are two products'
@@ -48,7 +47,7 @@ void sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, Step& step, const
   const int d = down.columns, f = down.rows, batch = step.batch;
   std::vector<float> y(static_cast<size_t>(splits) * batch * d, NAN);
   const StreamedMatrix all = down.from(0);
-  launch(divide_up(d, 256), splits, kSumThreads, [&] {
+  launch(divide_up(d, 256), 1, splits, kSumThreads, [&] {
     wide_sum_of<kPrecision, kBatch>(all.elements, all.scales, s.at, f, d, batch, &step.state, step.record(), 0, 1, bits,
                                     KnownUnion{nullptr}, 0, kSumStages, y.data());
   });
@@ -58,13 +57,13 @@ void sum(const Matrix<kPrecision>& down, const Buffer<f16>& s, Step& step, const
 // Rows need not be whole groups of 16.
 template <Precision kPrecision, int kBatch>
 void projected(const Shape& shape) {
-  const auto [batch, d, rows, blocks] = shape;
+  const auto [batch, d, rows, blocks, cluster] = shape;
   const Matrix<kPrecision> matrix(rows, d);
   const Buffer<f16> x = activations(kBatch, d);
   const StreamedMatrix all = matrix.from(0);
   const f16* to = x.at;
   std::vector<float> y(static_cast<size_t>(batch) * rows, NAN);
-  launch(blocks, 1, kWideThreads, [&, batch = batch, d = d, rows = rows] {
+  launch(blocks, cluster, 1, kWideThreads, [&, batch = batch, d = d, rows = rows] {
     wide_project_of<kPrecision, kBatch>(all, to, rows, batch, stages<kPrecision, kBatch>(d), y.data());
   });
   const std::vector<double> expected = matrix.dots(x.at, batch);
@@ -77,7 +76,7 @@ void projected(const Shape& shape) {
 
 // Queries, and keys and values in pages; four heads share a key's.
 template <Precision kPrecision, int kBatch>
-void rotated(int batch, int d, int kv_heads, int head_size, int blocks) {
+void rotated(int batch, int d, int kv_heads, int head_size, int blocks, int cluster = 1) {
   constexpr int kContext = 2 * kPagePositions;
   const int heads = 4 * kv_heads, half = head_size / 2, rows = (heads + 2 * kv_heads) * head_size;
   const Matrix<kPrecision> matrix(rows, d);
@@ -101,7 +100,7 @@ void rotated(int batch, int d, int kv_heads, int head_size, int blocks) {
                  pages.data(), 2,     keys.data(), values.data(), queries.data()};
   const StreamedMatrix all = matrix.from(0);
   const f16* from = x.at;
-  launch(blocks, 1, kWideThreads, [&] {
+  launch(blocks, cluster, 1, kWideThreads, [&] {
     wide_qkv_of<kPrecision, kBatch>(all, from, batch, stages<kPrecision, kBatch>(d), to);
   });
   const std::vector<double> products = matrix.dots(x.at, batch);
@@ -122,12 +121,12 @@ void rotated(int batch, int d, int kv_heads, int head_size, int blocks) {
                                           : (head < heads + kv_heads ? keys : values)[in_pool];
         error = worse(error, to_float(computed), step.active(b) ? expected : 0);
       }
-  check("heads " + std::string(name(kPrecision)) + ", " + Shape{batch, d, rows, blocks}.text(), error, 2 * most(d));
+  check("heads " + std::string(name(kPrecision)) + ", " + Shape{batch, d, rows, blocks, cluster}.text(), error, 2 * most(d));
 }
 
 template <Precision kPrecision, int kBatch>
 void dense(const Shape& shape) {
-  const auto [batch, d, f, blocks] = shape;
+  const auto [batch, d, f, blocks, cluster] = shape;
   const std::string what = std::string(name(kPrecision)) + ", " + shape.text();
   const Matrix<kPrecision> gate_up(2 * f, d), down(f, d);
   const Buffer<f16> x = activations(kBatch, d);
@@ -137,7 +136,7 @@ void dense(const Shape& shape) {
   Step step(batch, f, false);
 
   Buffer<f16> hidden(static_cast<size_t>(batch) * 2 * f);
-  launch(blocks, 1, kWideThreads, [&, batch = batch, d = d, f = f] {
+  launch(blocks, cluster, 1, kWideThreads, [&, batch = batch, d = d, f = f] {
     wide_hidden_of<kPrecision, kBatch>(all, to, 2 * f, batch, stages<kPrecision, kBatch>(d), hidden.at);
   });
   double rounded = 0;
@@ -148,7 +147,7 @@ void dense(const Shape& shape) {
   check("hidden " + what, rounded, 2 * most(d));
 
   Buffer<f16> s(static_cast<size_t>(f) * kBatch);
-  launch(blocks, 1, kWideThreads, [&, batch = batch, d = d, f = f] {
+  launch(blocks, cluster, 1, kWideThreads, [&, batch = batch, d = d, f = f] {
     wide_gate_up_of<kPrecision, kBatch>(all, to, f, batch, stages<kPrecision, kBatch>(d), &step.state, kSilu, s.at);
   });
   double error = 0;
@@ -171,7 +170,7 @@ enum class How {
 // A sparse feed-forward: kGate by up, kUp by gate, kBoth by a predictor of this rank, f16.
 template <Precision kFirst, Precision kPrecision, int kBatch>
 void sparse(const Shape& shape, Second kind, How how, bool own, double share, bool crossed, int rank) {
-  const auto [batch, d, f, blocks] = shape;
+  const auto [batch, d, f, blocks, cluster] = shape;
   const bool predicted = kind == Second::kBoth;
   const std::string what =
       std::string(name(kPrecision)) +
@@ -208,7 +207,7 @@ void sparse(const Shape& shape, Second kind, How how, bool own, double share, bo
     const f16* first_x = predicted ? z.at : second_x;
     const bool alone = how == How::kAlone;
     const int held = first.columns + (predicted && !alone ? d : 0);
-    launch(blocks, 1, kUnionThreads, [&, batch = batch, f = f] {
+    launch(blocks, cluster, 1, kUnionThreads, [&, batch = batch, f = f] {
       const WideUnion<kFirst, kPrecision, kBatch> wide{
           first, second, f, batch, stages<kPrecision, kBatch>(held), kSilu, own, kind, alone, kind == Second::kUp,
           step.calls(predicted), scores.at, reinterpret_cast<uint16_t*>(found.bits.data()), {found.known},
@@ -236,7 +235,7 @@ void sparse(const Shape& shape, Second kind, How how, bool own, double share, bo
     int count = 0;
     for (int i = 0; i < f; i++) count += found.has(i);
     const bool every = crossed && count > 0;
-    launch(blocks, 1, kWideThreads, [&, batch = batch, d = d, f = f] {
+    launch(blocks, cluster, 1, kWideThreads, [&, batch = batch, d = d, f = f] {
       wide_gathered_of<kPrecision, kBatch>(second, second_x, f, batch, stages<kPrecision, kBatch>(d),
                                            step.calls(predicted), kSilu, own, kind, scores.at, found.bits.data(),
                                            {found.known}, found.coefficients.at);
@@ -300,11 +299,36 @@ void all() {
   predicted<kPrecision, 64>({64, 256, 416, 1}, 64, How::kGathered, false, 0.005, false);
 }
 
+// Clusters of two, four and eight blocks, each with its share of the columns; as many as there may be, and
+// columns that do not divide evenly.
+template <Precision kPrecision>
+void clustered() {
+  constexpr Second kByUp = Second::kGate, kByGate = Second::kUp;
+  projected<kPrecision, 32>({17, 512, 72, 1, 2});
+  projected<kPrecision, 32>({32, 2048, 136, 2, 8});
+  projected<kPrecision, 64>({64, 1280, 200, 1, 4});
+  rotated<kPrecision, 64>(64, 1024, 1, 32, 2, 4);
+  dense<kPrecision, 32>({31, 768, 160, 2, 2});
+  dense<kPrecision, 64>({64, 2048, 96, 1, 8});
+
+  united<kPrecision, 32>({17, 1024, 256, 2, 4}, kByUp, How::kUnion, false, 0.01, false);
+  united<kPrecision, 64>({64, 1024, 320, 2, 4}, kByGate, How::kUnion, true, 0.01, false);
+  united<kPrecision, 64>({64, 512, 224, 1, 2}, kByUp, How::kUnion, true, 0.1, true);
+  united<kPrecision, 32>({32, 768, 96, 2, 2}, kByGate, How::kUnion, false, 0, false);
+  united<kPrecision, 64>({33, 2048, 160, 1, 8}, kByUp, How::kAlone, true, 0.005, false);
+  united<kPrecision, 32>({32, 2048, 160, 1, 8}, kByGate, How::kGathered, false, 0.02, false);
+  predicted<kPrecision, 32>({17, 512, 192, 2, 2}, 128, How::kUnion, false, 0.02, false);
+  predicted<kPrecision, 64>({64, 1024, 160, 1, 4}, 256, How::kUnion, true, 0.005, false);
+}
+
 }  // namespace
 
 int main() {
   all<Precision::kF16>();
   all<Precision::kInt8>();
   all<Precision::kInt4>();
+  clustered<Precision::kF16>();
+  clustered<Precision::kInt8>();
+  clustered<Precision::kInt4>();
   return verdict();
 }

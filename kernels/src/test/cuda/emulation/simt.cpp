@@ -1,13 +1,19 @@
 #include "simt.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <csetjmp>
 #include <memory>
+#include <mutex>
+#include <thread>
 #include <ucontext.h>
+
+extern thread_local char shared[];
 
 namespace simt {
 
-Index thread, block, block_size, grid_size;
+thread_local Index thread, block;
+Index block_size, grid_size;
 std::mt19937 random(1);
 
 namespace {
@@ -53,16 +59,27 @@ struct Copy {
   }
 };
 
-std::vector<Fiber> fibers;
-std::vector<Warp> warps;
-Barrier numbered[16];
+// Of a block.
+thread_local std::vector<Fiber> fibers;
+thread_local std::vector<Warp> warps;
+thread_local Barrier numbered[16];
+thread_local std::vector<std::deque<Copy>> ordered;  // of each thread
+thread_local std::vector<Copy> bulk;
+thread_local std::vector<int> cluster_rounds;  // in which each thread arrived last
+thread_local jmp_buf scheduler;
+thread_local int own_rank;
+
+// Of a cluster. The block whose turn it is has all of it to itself.
 std::map<const void*, TransactionBarrier> transactions;
-std::vector<std::deque<Copy>> ordered;  // of each thread
-std::vector<Copy> bulk;
+Barrier of_cluster;
+std::vector<char*> shared_of_rank;
+std::vector<bool> runs;
+int turn;
+std::mutex turns;
+std::condition_variable turned;
+long happened;  // how often something did
+
 std::function<void()> kernel;
-jmp_buf scheduler;
-ucontext_t entered;
-bool happened;
 
 TransactionBarrier& transaction(const void* at) {
   const auto found = transactions.find(at);
@@ -112,13 +129,25 @@ void deliver(bool all) {
     }
 }
 
-void run_block(int threads) {
+// Until this block's turn comes, or comes again.
+void await_turn(std::unique_lock<std::mutex>& lock) {
+  turned.wait(lock, [] { return turn == own_rank; });
+}
+
+void pass_turn() {
+  const int blocks = static_cast<int>(runs.size());
+  if (std::find(runs.begin(), runs.end(), true) == runs.end()) return;
+  do turn = static_cast<int>(random() % blocks);
+  while (!runs[turn]);
+  turned.notify_all();
+}
+
+void run_block(int threads, std::unique_lock<std::mutex>& lock) {
   const int count = (threads + 31) / 32;
-  block_size = {threads, 1, 1};
   warps.assign(count, Warp());
   std::fill(std::begin(numbered), std::end(numbered), Barrier());
-  transactions.clear();
   ordered.assign(threads, {});
+  cluster_rounds.assign(threads, -1);
   bulk.clear();
   fibers.resize(threads);
   for (Fiber& fiber : fibers) {
@@ -132,9 +161,10 @@ void run_block(int threads) {
   std::vector<int> order(count);
   for (int i = 0; i < count; i++) order[i] = i;
   int idle = 0;
+  long seen = happened;
+  const int patience = kPatience * static_cast<int>(runs.size());
   for (bool left = true; left;) {
     left = false;
-    happened = false;
     std::shuffle(order.begin(), order.end(), random);
     for (int w : order) {
       const int first = w * 32, end = std::min(threads, first + 32), turns = random() % 4 == 0 ? 0 : 8;
@@ -144,8 +174,13 @@ void run_block(int threads) {
       for (int t = first; t < end; t++) left |= !fibers[t].ended;
     }
     deliver(idle > 3);
-    idle = happened ? 0 : idle + 1;
-    if (idle > kPatience) fail("threads wait for what nobody does");
+    if (runs.size() > 1) {
+      pass_turn();
+      await_turn(lock);
+    }
+    idle = happened != seen ? 0 : idle + 1;
+    seen = happened;
+    if (idle > patience) fail("threads wait for what nobody does");
   }
   for (const Barrier& barrier : numbered)
     if (barrier.arrived != 0) fail("a barrier has been arrived at by some when the block ends");
@@ -156,26 +191,55 @@ void run_block(int threads) {
 
 }  // namespace
 
-void run(int blocks_x, int blocks_y, int threads, const std::function<void()>& body) {
+void run(int blocks_x, int blocks_y, int cluster, int threads, const std::function<void()>& prepare,
+         const std::function<void()>& body) {
   grid_size = {blocks_x, blocks_y, 1};
+  block_size = {threads, 1, 1};
   kernel = body;
+  const auto of_rank = [&](int rank, int x, int y) {
+    std::unique_lock<std::mutex> lock(turns);
+    own_rank = rank;
+    block = {x, y, 0};
+    shared_of_rank[rank] = shared;
+    prepare();
+    await_turn(lock);
+    run_block(threads, lock);
+    runs[rank] = false;
+    pass_turn();
+  };
   for (int y = 0; y < blocks_y; y++)
-    for (int x = 0; x < blocks_x; x++) {
-      block = {x, y, 0};
-      run_block(threads);
+    for (int x = 0; x < blocks_x; x += cluster) {
+      transactions.clear();
+      of_cluster = {};
+      shared_of_rank.assign(cluster, nullptr);
+      runs.assign(cluster, true);
+      turn = cluster == 1 ? 0 : -1;
+      if (cluster == 1) {
+        of_rank(0, x, y);
+        continue;
+      }
+      std::vector<std::thread> blocks;
+      for (int rank = 0; rank < cluster; rank++) blocks.emplace_back(of_rank, rank, x + rank, y);
+      for (bool ready = false; !ready; std::this_thread::yield()) {
+        std::lock_guard<std::mutex> lock(turns);
+        ready = std::find(shared_of_rank.begin(), shared_of_rank.end(), nullptr) == shared_of_rank.end();
+        if (ready) pass_turn();
+      }
+      for (std::thread& each : blocks) each.join();
     }
 }
 
 void fail(const char* what) {
   std::printf("emulation: block %d %d, thread %d: %s\n", block.x, block.y, thread.x, what);
-  std::exit(2);
+  std::fflush(stdout);
+  std::_Exit(2);
 }
 
 void yield() {
   if (_setjmp(fibers[thread.x].at) == 0) _longjmp(scheduler, 1);
 }
 
-void progress() { happened = true; }
+void progress() { happened++; }
 
 Warp& warp() { return warps[thread.x / 32]; }
 
@@ -192,6 +256,25 @@ void barrier_arrive(int number, int threads) {
   barrier.arrived = 0;
   barrier.round++;
   progress();
+}
+
+int cluster_rank() { return own_rank; }
+int cluster_size() { return static_cast<int>(runs.size()); }
+char* shared_of(int rank) {
+  if (!runs[rank]) fail("that block of the cluster has ended");
+  return shared_of_rank[rank];
+}
+
+void cluster_arrive() {
+  cluster_rounds[thread.x] = of_cluster.round;
+  if (++of_cluster.arrived < cluster_size() * block_size.x) return;
+  of_cluster.arrived = 0;
+  of_cluster.round++;
+  progress();
+}
+
+void cluster_wait() {
+  wait_until([] { return of_cluster.round != cluster_rounds[thread.x]; });
 }
 
 void mbarrier_init(const void* at, int arrivals) {

@@ -1,9 +1,10 @@
 // Runs CUDA kernels on the CPU, so that what they compute and how their warps wait for each other is tested
 // where there is no device: kernels' sources are compiled by a C++ compiler as they are, with this folder's
-// common.cuh, bulk_copy.cuh, cluster.cuh and warpgroup.cuh in place of their own. Slow, one block after the
-// other, every thread a fiber.
+// common.cuh, bulk_copy.cuh, cluster.cuh and warpgroup.cuh in place of their own. Slow, one cluster of blocks
+// after the other, every thread a fiber. Each block of a cluster is a thread of the host, with shared memory of its
+// own, and one of them runs at a time.
 //
-// Warps take turns in random order, asynchronous copies arrive at random times, and a warpgroup's products are
+// Warps and blocks take turns in random order, asynchronous copies arrive at random times, and a warpgroup's products are
 // computed when they are waited for, so that code that relies on an order that nothing promises gives wrong
 // results in some run. It says nothing about speed, about the order of memory accesses within a turn, or about
 // what only a device does.
@@ -25,12 +26,17 @@ struct Index {
   int x, y, z;
 };
 
-extern Index thread, block, block_size, grid_size;
+extern thread_local Index thread, block;
+extern Index block_size, grid_size;
 extern std::mt19937 random;
 
-// Runs a kernel's body for every thread of every block. The program ends with a message where threads wait
-// for what nobody does.
-void run(int blocks_x, int blocks_y, int threads, const std::function<void()>& body);
+// Runs a kernel's body for every thread of every block, in clusters of neighbours in x; `prepare` once a block,
+// before it. The program ends with a message where threads wait for what nobody does.
+void run(int blocks_x, int blocks_y, int cluster, int threads, const std::function<void()>& prepare,
+         const std::function<void()>& body);
+inline void run(int blocks_x, int blocks_y, int threads, const std::function<void()>& body) {
+  run(blocks_x, blocks_y, 1, threads, [] {}, body);
+}
 
 [[noreturn]] void fail(const char* what);
 
@@ -105,6 +111,16 @@ void mbarrier_arrive(const void* at, long bytes);
 // So many bytes are in.
 void mbarrier_count(const void* at, long bytes);
 bool mbarrier_passed(const void* at, int parity);
+
+// ---- clusters ----------------------------------------------------------------------------------------
+
+int cluster_rank();
+int cluster_size();
+// barrier.cluster
+void cluster_arrive();
+void cluster_wait();
+// Shared memory of a block of the cluster.
+char* shared_of(int rank);
 
 // ---- asynchronous copies -----------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@
 
 #include "wgmma_operands.cuh"
 
-// Element (k, n) of what a descriptor describes, whose address may go beyond the device's 14 bits: a block has
-// all columns here, which a cluster's blocks share there. Swizzles permute the 16-byte pieces of 128 or 64 bytes by the
+// Element (k, n) of what a descriptor describes, whose address may go beyond the device's 14 bits: a block may
+// have more columns here than there. Swizzles permute the 16-byte pieces of 128 or 64 bytes by the
 // address's next bits from 128 on.
 inline float wgmma_element(const simt::Product& product, int k, int n) {
   const uint32_t start = static_cast<uint32_t>(product.b & 0xffff) << 4;
