@@ -199,14 +199,7 @@ __device__ __forceinline__ int load_acquire(const int* from) {
   return value;
 }
 
-// ---- reductions ------------------------------------------------------------------------------------
-
-// Every lane of the warp gets the result.
-__device__ __forceinline__ float warp_sum(float value) {
-#pragma unroll
-  for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(kAllLanes, value, offset);
-  return value;
-}
+// ---- what the compiler does not see ----------------------------------------------------------------
 
 // The value in a register of its own, where the compiler would compute it again at every use.
 __device__ __forceinline__ int kept(int value) {
@@ -219,6 +212,15 @@ __device__ __forceinline__ int kept(int value) {
 template <class Value>
 __device__ __forceinline__ Value warp_uniform(Value value) {
   return __shfl_sync(kAllLanes, value, 0);
+}
+
+// ---- reductions ------------------------------------------------------------------------------------
+
+// Every lane of the warp gets the result.
+__device__ __forceinline__ float warp_sum(float value) {
+#pragma unroll
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(kAllLanes, value, offset);
+  return value;
 }
 
 __device__ __forceinline__ int warp_sum(int value) { return __reduce_add_sync(kAllLanes, value); }

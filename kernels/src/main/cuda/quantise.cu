@@ -5,9 +5,9 @@
 // bit for bit what WeightMatrix.quantise does on the CPU. Layouts as in weights.cuh, scales f16
 // [rows][columns / 32].
 //
-// A thread takes eight neighbours of a row, four threads a group, which hand each other what belongs into
-// the same words. Rows are contiguous and columns a
-// multiple of 64, so the matrix is one run of groups and its shape does not matter here.
+// A thread takes eight neighbours of a row, four threads a group, which hand each other what belongs into the
+// same words. Rows are contiguous and columns a multiple of 64, so the matrix is one run of groups and its shape
+// does not matter here.
 #include "bf16.cuh"
 #include "common.cuh"
 

@@ -13,9 +13,9 @@
 //              copies are long and askers several
 //
 // So a tile's end, with what follows from it, costs those that multiply two barriers that they seldom wait at.
-// A tile may have fewer rows than 16: the missing ones are not read, and
-// their sums are no one's. Which rows a tile has need only be known when the ring reaches it, so that rows
-// found by earlier tiles of the same block can follow (held.cu).
+// A tile may have fewer rows than 16: the missing ones are not read, and their sums are no one's. Which rows a
+// tile has need only be known when the ring reaches it, so that rows found by earlier tiles of the same block can
+// follow (held.cu).
 //
 // Rows in shared memory lie 16 bytes further apart than they are long, or the 16-byte piece p of row b of x is at
 // p ^ (b & 7), which keeps reads of eight rows at once free of bank conflicts.

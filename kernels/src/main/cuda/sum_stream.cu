@@ -216,7 +216,7 @@ struct SumStream {
       const int valid = min(kRows, ranks - i * kRows);
       barrier_wait(full + slot.at, slot.parity);
       if constexpr (kQuantised) {
-        // past the last rank are zeros
+        // past the last rank are zeros; whole stages without a branch, as in row_stream.cuh
         if (valid == kRows) {
 #pragma unroll
           for (int k = 0; k < kRows; k += 32) multiply_packed(slot, k);

@@ -61,10 +61,9 @@ void projected(const Shape& shape) {
   const Matrix<kPrecision> matrix(rows, d);
   const Buffer<f16> x = activations(kBatch, d);
   const StreamedMatrix all = matrix.from(0);
-  const f16* to = x.at;
   std::vector<float> y(static_cast<size_t>(batch) * rows, NAN);
   launch(blocks, cluster, 1, kWideThreads, [&, batch = batch, d = d, rows = rows] {
-    wide_project_of<kPrecision, kBatch>(all, to, rows, batch, stages<kPrecision, kBatch>(d), y.data());
+    wide_project_of<kPrecision, kBatch>(all, x.at, rows, batch, stages<kPrecision, kBatch>(d), y.data());
   });
   const std::vector<double> expected = matrix.dots(x.at, batch);
   double error = 0;
@@ -99,9 +98,8 @@ void rotated(int batch, int d, int kv_heads, int head_size, int blocks, int clus
   const Heads to{&step.state,  heads, kv_heads,    head_size,     cosines.data(), sines.data(),
                  pages.data(), 2,     keys.data(), values.data(), queries.data()};
   const StreamedMatrix all = matrix.from(0);
-  const f16* from = x.at;
   launch(blocks, cluster, 1, kWideThreads, [&] {
-    wide_qkv_of<kPrecision, kBatch>(all, from, batch, stages<kPrecision, kBatch>(d), to);
+    wide_qkv_of<kPrecision, kBatch>(all, x.at, batch, stages<kPrecision, kBatch>(d), to);
   });
   const std::vector<double> products = matrix.dots(x.at, batch);
   double error = 0;
@@ -131,13 +129,12 @@ void dense(const Shape& shape) {
   const Matrix<kPrecision> gate_up(2 * f, d), down(f, d);
   const Buffer<f16> x = activations(kBatch, d);
   const StreamedMatrix all = gate_up.from(0);
-  const f16* to = x.at;
   const std::vector<double> products = gate_up.dots(x.at, batch);
   Step step(batch, f, false);
 
   Buffer<f16> hidden(static_cast<size_t>(batch) * 2 * f);
   launch(blocks, cluster, 1, kWideThreads, [&, batch = batch, d = d, f = f] {
-    wide_hidden_of<kPrecision, kBatch>(all, to, 2 * f, batch, stages<kPrecision, kBatch>(d), hidden.at);
+    wide_hidden_of<kPrecision, kBatch>(all, x.at, 2 * f, batch, stages<kPrecision, kBatch>(d), hidden.at);
   });
   double rounded = 0;
   for (int b = 0; b < batch; b++)
@@ -148,7 +145,7 @@ void dense(const Shape& shape) {
 
   Buffer<f16> s(static_cast<size_t>(f) * kBatch);
   launch(blocks, cluster, 1, kWideThreads, [&, batch = batch, d = d, f = f] {
-    wide_gate_up_of<kPrecision, kBatch>(all, to, f, batch, stages<kPrecision, kBatch>(d), &step.state, kSilu, s.at);
+    wide_gate_up_of<kPrecision, kBatch>(all, x.at, f, batch, stages<kPrecision, kBatch>(d), &step.state, kSilu, s.at);
   });
   double error = 0;
   for (int i = 0; i < f; i++)
@@ -198,13 +195,12 @@ void sparse(const Shape& shape, Second kind, How how, bool own, double share, bo
   step.choose(of_active, share);
 
   const StreamedMatrix second = gate_up.from(kind == Second::kUp ? f : 0);
-  const f16* second_x = x.at;
   if (how == How::kGathered) {
     found.bits.assign(found.bits.size(), 0);
     for (int i = 0; i < f; i++) found.bits[i / 32] |= static_cast<uint32_t>(found.called(step, i)) << i % 32;
   } else {
     const StreamedMatrix first = predicted ? factor.from(0) : gate_up.from(kind == Second::kGate ? f : 0);
-    const f16* first_x = predicted ? z.at : second_x;
+    const f16* first_x = predicted ? z.at : x.at;
     const bool alone = how == How::kAlone;
     const int held = first.columns + (predicted && !alone ? d : 0);
     launch(blocks, cluster, 1, kUnionThreads, [&, batch = batch, f = f] {
@@ -212,7 +208,7 @@ void sparse(const Shape& shape, Second kind, How how, bool own, double share, bo
           first, second, f, batch, stages<kPrecision, kBatch>(held), kSilu, own, kind, alone, kind == Second::kUp,
           step.calls(predicted), scores.at, reinterpret_cast<uint16_t*>(found.bits.data()), {found.known},
           found.coefficients.at};
-      wide.run(first_x, second_x);
+      wide.run(first_x, x.at);
     });
     double error = found.mistakes(step, crossed && !alone, alone ? 0 : blocks);
     if (!alone) error += found.error(step, own, crossed, s);
@@ -236,7 +232,7 @@ void sparse(const Shape& shape, Second kind, How how, bool own, double share, bo
     for (int i = 0; i < f; i++) count += found.has(i);
     const bool every = crossed && count > 0;
     launch(blocks, cluster, 1, kWideThreads, [&, batch = batch, d = d, f = f] {
-      wide_gathered_of<kPrecision, kBatch>(second, second_x, f, batch, stages<kPrecision, kBatch>(d),
+      wide_gathered_of<kPrecision, kBatch>(second, x.at, f, batch, stages<kPrecision, kBatch>(d),
                                            step.calls(predicted), kSilu, own, kind, scores.at, found.bits.data(),
                                            {found.known}, found.coefficients.at);
     });

@@ -7,8 +7,7 @@ import io.rollcall.jobs.SparkSuite
 import org.apache.hadoop.conf.Configuration
 
 class OutputDirectorySuite extends SparkSuite {
-  private def directory(name: String) =
-    new OutputDirectory(if (name.contains(":")) name else path(name), new Configuration())
+  private def directory(name: String) = new OutputDirectory(path(name), new Configuration())
 
   private def refused(output: OutputDirectory, mode: WriteMode): String =
     intercept[UserException](output.admit(mode)).getMessage
@@ -87,14 +86,15 @@ class OutputDirectorySuite extends SparkSuite {
   }
 
   test("a host that is not known or does not answer is named, and where to look") {
-    val unknown = intercept[UserException](directory("hdfs://nohost.invalid/out").admit(WriteMode.ERROR)).getMessage
-    assert(unknown.contains("host 'nohost.invalid' is not known here; check the path, or fs.defaultFS"), unknown)
     val configuration = new Configuration()
     configuration.setInt("ipc.client.connect.max.retries", 0)
-    val silent = intercept[UserException](
-      new OutputDirectory("hdfs://127.0.0.1:1/out", configuration).admit(WriteMode.ERROR)).getMessage
+    def message(path: String): String =
+      intercept[UserException](new OutputDirectory(path, configuration).admit(WriteMode.ERROR)).getMessage
+    val unknown = message("hdfs://nohost.invalid/out")
+    assert(unknown.contains("host 'nohost.invalid' is not known here; check the path, or fs.defaultFS"), unknown)
+    val silent = message("hdfs://127.0.0.1:1/out")
     assert(silent.matches(".*nothing answers at (localhost|127\\.0\\.0\\.1):1; check the path.*"), silent)
-    for (message <- Seq(unknown, silent)) assert(!message.contains("Exception"), message)
+    for (line <- Seq(unknown, silent)) assert(!line.contains("Exception"), line)
   }
 
   test("a record is replaced whole") {
