@@ -213,7 +213,7 @@ struct WideUnion {
 
   // Behind the stream's shared memory: a barrier at which all finishing warps of the cluster say that their
   // scores are written; for each tile of the cluster's own rows a barrier that its masks are counted in by,
-  // from all blocks; the masks, 16 bits a piece; and CalledRows.
+  // from all blocks (of one alone, their writers arrive); the masks, 16 bits a piece; and CalledRows.
   struct Called : CalledRows {
     uint64_t* scored;
     uint64_t* told;
@@ -240,7 +240,7 @@ struct WideUnion {
       const Called called(after, tiles);
       barrier_init(called.scored, cluster_size() * (Stream::kFinishing / kWarp));
       for (int i = 0; i < tiles; i++) {
-        barrier_init(called.told + i, 1);
+        barrier_init(called.told + i, cluster_size() > 1 ? 1 : kPieces);
         barrier_init(called.listed + i, 1);
       }
     });
@@ -318,11 +318,15 @@ struct WideUnion {
 
   // Tells all blocks of the cluster which of a piece's 16 rows are called.
   __device__ void tell(const Stream& stream, const Called& called, int tile, int i, uint32_t mask) const {
-    const int lane = threadIdx.x % kWarp;
+    const int lane = threadIdx.x % kWarp, piece = (threadIdx.x - Stream::kMultiplying) / kWarp + 4 * i;
     __syncwarp();
-    if (lane < stream.blocks) {
-      const int at = stream.rank * stream.own_pieces + (threadIdx.x - Stream::kMultiplying) / kWarp + 4 * i;
-      store_counted(address_in(called.masks + tile * kPieces + at, lane), address_in(called.told + tile, lane), mask);
+    if (lane >= stream.blocks) return;
+    uint32_t* to = called.masks + tile * kPieces + stream.rank * stream.own_pieces + piece;
+    if (stream.blocks > 1) {
+      store_counted(address_in(to, lane), address_in(called.told + tile, lane), mask);
+    } else {
+      *to = mask;
+      barrier_arrive(called.told + tile);
     }
   }
 
@@ -472,7 +476,7 @@ struct WideUnion {
       known_union.say();
     }
     for (int tile = 0; tile < called.tiles; tile++) {
-      if (lane == 0) barrier_expect(called.told + tile, kPieces * sizeof(uint32_t));
+      if (stream.blocks > 1 && lane == 0) barrier_expect(called.told + tile, kPieces * sizeof(uint32_t));
       barrier_wait(called.told + tile, 0);
       const uint32_t mask = lane < kPieces ? called.masks[tile * kPieces + lane] : 0;
       const int warp = lane / Stream::kPieceColumns;
