@@ -12,14 +12,17 @@ import java.util.function.Function;
 /**
  * A generator in a thread of its own, so that what computes does not wait while the task reads and
  * encodes prompts and writes rows. Prompts are read by the task's thread, as Spark's iterators want it,
- * in {@link #next()}; a bounded number of them, and of generations, waits for the other thread. The generator
- * meets the same prompts in the same order as it would in the task's thread.
+ * in {@link #next()}; a bounded number of them, and of generations, waits for the other thread, which is woken
+ * once for a handful of them. The generator meets the same prompts in the same order as it would in the task's thread.
  */
 final class GeneratorThread implements AutoCloseable {
   private static final long CHECK_MILLIS = 500;
+  /** Of what may wait, the share for which a thread is woken: one that wakes another for each prompt loses time. */
+  private static final int SHARE = 16;
 
   private final Iterator<EncodedPrompt> source;
   private final int ahead;
+  private final int handful;
   private final Runnable check;
   private final Generator generator;
   private final Thread thread;
@@ -50,6 +53,7 @@ final class GeneratorThread implements AutoCloseable {
       Function<Iterator<EncodedPrompt>, Generator> generator) {
     this.source = source;
     this.ahead = ahead;
+    this.handful = Math.max(1, ahead / SHARE);
     this.check = check;
     this.generator = generator.apply(new Prompts());
     thread = new Thread(this::run, name);
@@ -68,8 +72,9 @@ final class GeneratorThread implements AutoCloseable {
       read();
       synchronized (lock) {
         if (!generations.isEmpty()) {
-          lock.notifyAll();
-          return generations.remove();
+          Generation generation = generations.remove();
+          wakeAt(ahead - generations.size());
+          return generation;
         }
         if (failure instanceof Error error) {
           throw error;
@@ -95,10 +100,11 @@ final class GeneratorThread implements AutoCloseable {
       synchronized (lock) {
         if (prompt == null) {
           exhausted = true;
+          lock.notifyAll();
         } else {
           prompts.add(prompt);
+          wakeAt(prompts.size());
         }
-        lock.notifyAll();
       }
     }
   }
@@ -135,7 +141,7 @@ final class GeneratorThread implements AutoCloseable {
       }
       requireOpen();
       generations.add(generation);
-      lock.notifyAll();
+      wakeAt(generations.size());
     }
   }
 
@@ -158,9 +164,17 @@ final class GeneratorThread implements AutoCloseable {
         throw new NoSuchElementException();
       }
       synchronized (lock) {
-        lock.notifyAll();
-        return prompts.remove();
+        EncodedPrompt prompt = prompts.remove();
+        wakeAt(ahead - prompts.size());
+        return prompt;
       }
+    }
+  }
+
+  /** Wakes the other thread, if it waits, once so many are there to take, or places free to fill. */
+  private void wakeAt(int there) {
+    if (there >= handful) {
+      lock.notifyAll();
     }
   }
 

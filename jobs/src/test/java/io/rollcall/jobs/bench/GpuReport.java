@@ -106,6 +106,8 @@ public final class GpuReport {
             Column.of("tokens/s", "tokens_per_s", "%,.0f"),
             Column.of("engine's", "engine_tokens_per_s", "%,.0f"),
             Column.of("ratio", "ratio", "%.2f").atLeast(0.95),
+            Column.of("least", "least_ratio", "%.2f"),
+            Column.of("greatest", "greatest_ratio", "%.2f"),
             Column.of("tokens/s of wall", "job_tokens_per_wall_s", "%,.0f"),
             Column.of("error rows", "error_rows", "%.0f"), DENSITY));
   }

@@ -21,6 +21,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
@@ -29,12 +31,13 @@ import org.apache.spark.sql.SparkSession;
 
 /**
  * The Spark job beside the engine alone: the same prompts, in the same order and batches, on the same
- * device in the same process, taking turns; the best of a few rounds of each. Prompts are Spark's own
- * configuration reference, numbered copies of it. Tokens are those prefilled and generated; the job's
- * time is its tasks' (reading, tokenizing, inference, writing), and its wall time is told beside it.
+ * device in the same process, taking turns. Medians of the rounds; a ratio is of the two of one round,
+ * and its least and greatest are told. Prompts are Spark's own configuration reference, numbered copies
+ * of it. Tokens are those prefilled and generated; the job's time is its tasks' (reading, tokenizing,
+ * inference, writing), and its wall time is told beside it.
  *
  * <p>Prints a JSON line a method. {@code bin/gpu-check --only generate} runs it; arguments: {@code
- * [prompts=8000] [batch=64] [rounds=3] [backend=cuda] [methods=dense,m-countdown] [tokens=40]}.
+ * [prompts=8000] [batch=64] [rounds=7] [backend=cuda] [methods=dense,m-countdown] [tokens=40]}.
  */
 public final class JobBenchmark {
   private final SparkSession spark;
@@ -106,7 +109,7 @@ public final class JobBenchmark {
     int prompts = Integer.parseInt(argument(arguments, "prompts", "8000"));
     int batch = Integer.parseInt(argument(arguments, "batch", "64"));
     int tokens = Integer.parseInt(argument(arguments, "tokens", "40"));
-    int rounds = Integer.parseInt(argument(arguments, "rounds", "3"));
+    int rounds = Integer.parseInt(argument(arguments, "rounds", "7"));
     BackendChoice backend = BackendChoice.parse(argument(arguments, "backend", "cuda"));
     try (SparkSession spark =
         SparkSession.builder()
@@ -145,36 +148,47 @@ public final class JobBenchmark {
     // the first job warms both up and says which thresholds they share
     GenerateResult first = job(method + "-warm-up", sparsity).result();
     List<Prompt> prompts = prompts();
-    Round job = null;
-    Round engine = null;
+    List<Round> jobs = new ArrayList<>();
+    List<Round> engines = new ArrayList<>();
     for (int round = 0; round < rounds; round++) {
-      Round mine = job(method + "-" + round, sparsity).round();
-      job = job == null || mine.tokensPerSecond() > job.tokensPerSecond() ? mine : job;
-      Round alone = engine(first, prompts);
-      engine = engine == null || alone.tokensPerSecond() > engine.tokensPerSecond() ? alone : engine;
+      jobs.add(job(method + "-" + round, sparsity).round());
+      engines.add(engine(first, prompts));
     }
+    double[] ratios =
+        IntStream.range(0, rounds)
+            .mapToDouble(i -> jobs.get(i).tokensPerSecond() / engines.get(i).tokensPerSecond())
+            .sorted()
+            .toArray();
     System.out.printf(
         Locale.ROOT,
         "{\"part\": \"generate\", \"method\": \"%s\", \"device\": \"%s\", \"prompts\": %d,"
-            + " \"batch_size\": %d, \"tokens\": %d, \"tokens_per_s\": %.0f, \"engine_tokens_per_s\":"
-            + " %.0f, \"ratio\": %.3f, \"job_tokens_per_wall_s\": %.0f, \"seconds\": %.2f,"
-            + " \"spread_seconds\": %.2f, \"error_rows\": %d,"
-            + " \"union_density\": %s}%n",
+            + " \"batch_size\": %d, \"rounds\": %d, \"tokens\": %d, \"tokens_per_s\": %.0f,"
+            + " \"engine_tokens_per_s\": %.0f, \"ratio\": %.3f, \"least_ratio\": %.3f,"
+            + " \"greatest_ratio\": %.3f, \"job_tokens_per_wall_s\": %.0f, \"seconds\": %.2f,"
+            + " \"spread_seconds\": %.2f, \"error_rows\": %d, \"union_density\": %s}%n",
         method,
         first.totals().devices().get(0).name(),
         prompts.size(),
         decoding.batchSize(),
-        job.tokens(),
-        job.tokensPerSecond(),
-        engine.tokensPerSecond(),
-        job.tokensPerSecond() / engine.tokensPerSecond(),
-        job.tokens() / job.wallSeconds(),
-        job.seconds(),
-        job.spreadSeconds(),
+        rounds,
+        jobs.get(0).tokens(),
+        median(jobs, Round::tokensPerSecond),
+        median(engines, Round::tokensPerSecond),
+        ratios[rounds / 2],
+        ratios[0],
+        ratios[rounds - 1],
+        median(jobs, job -> job.tokens() / job.wallSeconds()),
+        median(jobs, Round::seconds),
+        median(jobs, Round::spreadSeconds),
         first.totals().errorRows(),
         Double.isNaN(first.totals().unionDensity())
             ? "null"
             : String.format(Locale.ROOT, "%.3f", first.totals().unionDensity()));
+  }
+
+  /** The upper one of two. */
+  private static double median(List<Round> rounds, ToDoubleFunction<Round> of) {
+    return rounds.stream().mapToDouble(of).sorted().toArray()[rounds.size() / 2];
   }
 
   private record Job(GenerateResult result, Round round) {}
