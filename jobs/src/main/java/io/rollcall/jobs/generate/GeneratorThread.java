@@ -12,12 +12,13 @@ import java.util.function.Function;
 /**
  * A generator in a thread of its own, so that what computes does not wait while the task reads and
  * encodes prompts and writes rows. Prompts are read by the task's thread, as Spark's iterators want it,
- * in {@link #next()}; a bounded number of them, and of generations, waits for the other thread, which is woken
- * once for a handful of them. The generator meets the same prompts in the same order as it would in the task's thread.
+ * in {@link #next()}; a bounded number of them, and of generations, waits for the other thread, which is
+ * woken once for a handful of them. The generator meets the same prompts in the same order as it would
+ * in the task's thread.
  */
 final class GeneratorThread implements AutoCloseable {
   private static final long CHECK_MILLIS = 500;
-  /** Of what may wait, the share for which a thread is woken: one that wakes another for each prompt loses time. */
+  /** Of what may wait, the part that a thread is woken for: to wake it for each prompt costs the other time. */
   private static final int SHARE = 16;
 
   private final Iterator<EncodedPrompt> source;
