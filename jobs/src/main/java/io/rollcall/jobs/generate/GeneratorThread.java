@@ -18,8 +18,8 @@ import java.util.function.Function;
  */
 final class GeneratorThread implements AutoCloseable {
   private static final long CHECK_MILLIS = 500;
-  /** Of what may wait, the part that a thread is woken for: to wake it for each prompt costs the other time. */
-  private static final int SHARE = 16;
+  /** That may wait. A thread is woken for one: to wake it for each prompt costs the other time. */
+  private static final int HANDFULS = 16;
 
   private final Iterator<EncodedPrompt> source;
   private final int ahead;
@@ -54,7 +54,7 @@ final class GeneratorThread implements AutoCloseable {
       Function<Iterator<EncodedPrompt>, Generator> generator) {
     this.source = source;
     this.ahead = ahead;
-    this.handful = Math.max(1, ahead / SHARE);
+    this.handful = Math.max(1, ahead / HANDFULS);
     this.check = check;
     this.generator = generator.apply(new Prompts());
     thread = new Thread(this::run, name);
