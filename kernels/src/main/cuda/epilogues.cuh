@@ -26,27 +26,47 @@ struct Heads {
     return pair / half * head_size + pair % half + second * half;
   }
 
+  // Where a sequence stands: its position, negative if it is not in the step, and the row of it in the first
+  // head of its page.
+  struct Place {
+    int position, row;
+  };
+
+  __device__ Place place(int b) const {
+    if (!state->active[b]) return {-1, 0};
+    const int position = state->position[b];
+    const int page = page_table[state->slot[b] * most_pages + position / kPagePositions];
+    return {position, page * kv_heads * kPagePositions + position % kPagePositions};
+  }
+
+  // Cosine and sine of a pair there; what they are for a value's is of no account.
+  __device__ float2 angle(int pair, const Place& place) const {
+    const int half = head_size / 2;
+    if (place.position < 0 || pair / half >= heads + kv_heads) return make_float2(1, 0);
+    const size_t at = static_cast<size_t>(place.position) * half + pair % half;
+    return make_float2(cosines[at], sines[at]);
+  }
+
   // Rotates a pair of sequence b, if it is a query's or a key's, and writes it.
-  __device__ void store(int pair, int b, float low, float high) const {
-    if (!state->active[b]) return;
-    const int half = head_size / 2, head = pair / half, dimension = pair % half, position = state->position[b];
-    if (head < heads + kv_heads) {
-      const float cosine = cosines[static_cast<size_t>(position) * half + dimension];
-      const float sine = sines[static_cast<size_t>(position) * half + dimension];
-      rotate(low, high, cosine, sine);
-    }
+  __device__ void store(int pair, int b, const Place& place, const float2& angle, float low, float high) const {
+    if (place.position < 0) return;
+    const int half = head_size / 2, head = pair / half, dimension = pair % half;
+    if (head < heads + kv_heads) rotate(low, high, angle.x, angle.y);
     f16* to;
     if (head < heads) {
       to = queries + (static_cast<size_t>(b) * heads + head) * head_size;
     } else {
-      const int page = page_table[state->slot[b] * most_pages + position / kPagePositions];
       const bool is_key = head < heads + kv_heads;
       const int kv_head = head - heads - (is_key ? 0 : kv_heads);
-      to = (is_key ? keys : values) +
-           ((static_cast<size_t>(page) * kv_heads + kv_head) * kPagePositions + position % kPagePositions) * head_size;
+      to = (is_key ? keys : values) + (static_cast<size_t>(place.row) + kv_head * kPagePositions) * head_size;
     }
     to[dimension] = to_f16(low);
     to[dimension + half] = to_f16(high);
+  }
+
+  __device__ void store(int pair, int b, float low, float high) const {
+    const Place there = place(b);
+    store(pair, b, there, angle(pair, there), low, high);
   }
 };
 

@@ -161,6 +161,9 @@ struct RowStream {
   static constexpr int kScalePitch = Weights::kQuantised ? kScaleRowBytes + 16 : 0;
   static constexpr int kStageBytes = kRows * (kRowPitch + kScalePitch);
   static constexpr int kStages = kBatch == 8 ? (Weights::kQuantised ? 4 : 7) : (Weights::kQuantised ? 2 : 4);
+  // Stages asked for before the kernels in front have ended. More would only make these wait: what they still
+  // read comes after all that has been asked for, from L2 too.
+  static constexpr int kEarlyStages = (84 << 10) / kStageBytes;
   static constexpr int kTileSums = kWarps * kRows * kBatch;
   static constexpr int kSumsBytes = 2 * kTileSums * 4;
   // Numbers of barriers, of two places for sums each: they are there, and they may be overwritten.
@@ -258,8 +261,8 @@ struct RowStream {
   // The row of a tile that this lane of an asking warp asks for.
   __device__ static int asked_row() { return asker() * kAskedRows + threadIdx.x % kAskedRows; }
 
-  // The asking warps: all stages of a tile. `row` is the matrix's row that is the tile's asked_row(),
-  // negative for none.
+  // The asking warps: all stages of a tile, but only kEarlyStages before depend_wait(). `row` is the matrix's row
+  // that is the tile's asked_row(), negative for none.
   __device__ void ask(const StreamedMatrix& matrix, int row) {
     const int lane = threadIdx.x % kWarp;
     const int row_bytes = Weights::row_bytes(matrix.columns), groups = matrix.columns / 32;
@@ -269,6 +272,7 @@ struct RowStream {
     for (int from = 0; from < row_bytes; from += kRowBytes, at++) {
       const int slot = at % kStages, bytes = min(kRowBytes, row_bytes - from);
       const int scale_bytes = Weights::kQuantised ? bytes * 8 / Weights::kBits / 16 : 0;
+      if (at == kEarlyStages) depend_wait();
       if (at >= kStages) barrier_wait(empty + slot, (at / kStages - 1) & 1);
       if (lane == 0) barrier_expect(full + slot, rows * (bytes + scale_bytes));
       __syncwarp();
@@ -353,7 +357,7 @@ struct RowStream {
   }
 
   // All tiles of one matrix whose rows are known beforehand: row(tile, r), negative for none; done(tile)
-  // finishes one. Weights are asked for before depend_wait(). Whole block.
+  // finishes one. The first weights are asked for before depend_wait(). Whole block.
   template <class Row, class Done>
   __device__ void run(const StreamedMatrix& matrix, int tiles, const X& x, const f16* from, int batch,
                       const Row& row, const Done& done) {

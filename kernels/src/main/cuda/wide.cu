@@ -50,10 +50,19 @@ __device__ int x_bytes(int columns) {
 
 __device__ __forceinline__ float of(const float4& v, int i) { return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w; }
 
-// A dense product of `groups` groups of 16 rows: row(group, r), negative for none; done(group, piece).
-template <Precision kPrecision, int kBatch, class Row, class Done>
+// What is known of a piece before its sums are there, where there is nothing to know.
+struct Nothing {
+  template <class... Any>
+  __device__ Nothing operator()(const Any&...) const {
+    return {};
+  }
+};
+
+// A dense product of `groups` groups of 16 rows: row(group, r), negative for none; done(group, piece, known),
+// known = before(group, piece).
+template <Precision kPrecision, int kBatch, class Row, class Before, class Done>
 __device__ void wide_product(const StreamedMatrix& matrix, const f16* x, int batch, int stages, int groups,
-                             const Row& row, const Done& done) {
+                             const Row& row, const Before& before, const Done& done) {
   using Stream = WideStream<kBatch, kPrecision>;
   depend_release();
   Stream stream(shared, x_bytes<Stream, kPrecision>(matrix.columns), stages, NoBarriers());
@@ -64,10 +73,20 @@ __device__ void wide_product(const StreamedMatrix& matrix, const f16* x, int bat
         const int group = own.first + tile * 4 + r / 16;
         return group < own.end ? row(group, r % 16) : -1;
       },
-      [&](int tile, int, const typename Stream::Piece& piece) {
+      [&](int tile, const typename Stream::Piece& piece) {
+        return before(min(own.first + tile * 4 + piece.warp, own.end - 1), piece);
+      },
+      [&](int tile, const typename Stream::Piece& piece, const auto& known) {
         const int group = own.first + tile * 4 + piece.warp;
-        if (group < own.end) done(group, piece);
+        if (group < own.end) done(group, piece, known);
       });
+}
+
+template <Precision kPrecision, int kBatch, class Row, class Done>
+__device__ void wide_product(const StreamedMatrix& matrix, const f16* x, int batch, int stages, int groups,
+                             const Row& row, const Done& done) {
+  wide_product<kPrecision, kBatch>(matrix, x, batch, stages, groups, row, Nothing(),
+                                   [&](int group, const auto& piece, Nothing) { done(group, piece); });
 }
 
 template <Precision kPrecision, int kBatch>
@@ -105,15 +124,32 @@ __device__ void wide_hidden_of(const StreamedMatrix& matrix, const f16* x, int r
       });
 }
 
+struct Angles {
+  float2 of[4];
+};
+
 template <Precision kPrecision, int kBatch>
 __device__ void wide_qkv_of(const StreamedMatrix& matrix, const f16* x, int batch, int stages, const Heads& heads) {
+  // all pieces of a lane are of the same sequences
+  bool placed = false;
+  Heads::Place places[4];
   wide_product<kPrecision, kBatch>(
       matrix, x, batch, stages, heads.pairs() / 8,
       [&](int group, int r) { return heads.row(group * 8 + r % 8, r / 8); },
       [&](int group, const auto& piece) {
+        if (!placed)
+#pragma unroll
+          for (int i = 0; i < 4; i++) places[i] = piece.b + i < batch ? heads.place(piece.b + i) : Heads::Place{-1, 0};
+        placed = true;
+        Angles known;
+#pragma unroll
+        for (int i = 0; i < 4; i++) known.of[i] = heads.angle(group * 8 + piece.row, places[i]);
+        return known;
+      },
+      [&](int group, const auto& piece, const Angles& known) {
 #pragma unroll
         for (int i = 0; i < 4; i++)
-          if (piece.b + i < batch) heads.store(group * 8 + piece.row, piece.b + i, of(piece.low, i), of(piece.high, i));
+          heads.store(group * 8 + piece.row, piece.b + i, places[i], known.of[i], of(piece.low, i), of(piece.high, i));
       });
 }
 
@@ -530,9 +566,10 @@ __device__ void wide_gathered_of(const StreamedMatrix& matrix, const f16* x, int
   stream.template run<kPrecision>(
       matrix, shared, x, batch, divide_up(count, each),
       [&](int tile, int r) { return tiles.row(neuron(tile * each + tiles.neuron(r)), r); },
-      [&](int tile, int, const typename Stream::Piece& piece) {
-        second_sums.store(piece, second_sums.called(piece, [&](int i) { return neuron(tile * each + i); }));
-      });
+      [&](int tile, const typename Stream::Piece& piece) {
+        return second_sums.called(piece, [&](int i) { return neuron(tile * each + i); });
+      },
+      [&](int, const typename Stream::Piece& piece, const auto& called) { second_sums.store(piece, called); });
 }
 
 }  // namespace

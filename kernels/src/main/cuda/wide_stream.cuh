@@ -442,11 +442,12 @@ struct WideStream {
 
   // ---- all of it ---------------------------------------------------------------------------------------
 
-  // The tiles of one matrix whose rows are known beforehand: row(tile, r), negative for none; done(tile, i,
-  // piece). Weights are asked for before depend_wait(). Whole block.
-  template <Precision kPrecision, class Row, class Done>
+  // The tiles of one matrix whose rows are known beforehand: row(tile, r), negative for none; done(tile, piece,
+  // known), where known = before(tile, piece) is asked, of a warp's first piece, before its sums are there.
+  // Weights are asked for before depend_wait(). Whole block.
+  template <Precision kPrecision, class Row, class Before, class Done>
   __device__ void run(const StreamedMatrix& matrix, char* held_x, const f16* x, int batch, int tiles, const Row& row,
-                      const Done& done) {
+                      const Before& before, const Done& done) {
     const Steps<kPrecision> steps(matrix.columns, rank, blocks);
     if (multiplies()) {
       depend_wait();
@@ -461,7 +462,10 @@ struct WideStream {
     } else if (finishes()) {
       depend_wait();
       join();
-      for (int tile = 0; tile < tiles; tile++) finish(tile, [&](int i, const Piece& piece) { done(tile, i, piece); });
+      for (int tile = 0; tile < tiles; tile++) {
+        const auto first = before(tile, place_of(0));
+        finish(tile, [&](int i, const Piece& piece) { done(tile, piece, i == 0 ? first : before(tile, piece)); });
+      }
     } else {
       for (int tile = warpgroup(); tile < tiles; tile += 2)
         ask(matrix, steps, [&](int r) { return row(tile, r); });
