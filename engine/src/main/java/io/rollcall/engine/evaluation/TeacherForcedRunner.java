@@ -118,7 +118,7 @@ public final class TeacherForcedRunner implements AutoCloseable {
    * @throws UserException when a document is longer than the context
    */
   public void run(Iterator<ReferencedDocument> documents, PositionListener listener) {
-    Scheduler<Place> scheduler = new Scheduler<>(places(documents), slots, cache());
+    Scheduler<Place> scheduler = new Scheduler<>(places(documents), slots, cache(), place -> 1);
     while (!scheduler.idle()) {
       prefill(scheduler.admit());
       List<Place> running = List.copyOf(scheduler.running());

@@ -34,6 +34,7 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
   private final TextTokenizer tokenizer;
   private final GenerationOptions options;
   private final ModelRunner runner;
+  private final PassGrouping grouping;
   private final Scheduler<Sequence> scheduler;
   private final SparsityCounters counters;
   private final TokenBatch batch;
@@ -88,11 +89,13 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
     this.tokenizer = model.tokenizer();
     this.options = options;
     this.runner = runner;
+    grouping = new PassGrouping(runner, options);
     scheduler =
         new Scheduler<>(
             new SequenceReader(prompts, options.seed(), finished::add),
             options.batchSize(),
-            cache());
+            cache(),
+            sequence -> grouping.slots(sequence.promptLength()));
     counters = new SparsityCounters(config.layers(), options.batchSize(), model.cost());
     batch = new TokenBatch(runner.tokenCapacity());
     neurons = (long) config.layers() * config.intermediateSize();
@@ -277,6 +280,7 @@ public final class Generator implements Iterator<Generation>, AutoCloseable {
 
   private void finish(Sequence sequence, FinishReason reason) {
     scheduler.release(sequence);
+    grouping.answered(sequence.outputSize());
     int[] output = sequence.output();
     int text = reason == FinishReason.STOP ? output.length - 1 : output.length;
     finished.add(

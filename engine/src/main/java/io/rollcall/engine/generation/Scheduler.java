@@ -5,11 +5,13 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
+import java.util.function.ToIntFunction;
 
 /**
  * Owns where each sequence is: waiting, read ahead from the prompts, or running in a slot of the
- * cache. A slot that falls free is given to a waiting sequence at the next step. A sequence is admitted
- * only with room in the cache for all it may grow to, so that none is ever put back.
+ * cache. Slots that fall free are given to waiting sequences when enough are free for a prefill to be
+ * worth its while. A sequence is admitted only with room in the cache for all it may grow to, so that
+ * none is ever put back.
  */
 public final class Scheduler<S extends Scheduler.Scheduled> {
 
@@ -33,14 +35,20 @@ public final class Scheduler<S extends Scheduler.Scheduled> {
   private final Iterator<S> source;
   private final Cache<S> cache;
   private final int readAhead;
+  private final ToIntFunction<S> slotsToFill;
   private final List<S> waiting = new ArrayList<>();
   private final List<S> running = new ArrayList<>();
   private final ArrayDeque<Integer> freeSlots = new ArrayDeque<>();
 
-  /** @param slots most sequences running at a time */
-  public Scheduler(Iterator<S> source, int slots, Cache<S> cache) {
+  /**
+   * @param slots most sequences running at a time
+   * @param slotsToFill how many slots to wait for, given the sequence that waits longest; 1 for none but the
+   *     first. Fewer are filled where nothing else waits, and where nothing runs
+   */
+  public Scheduler(Iterator<S> source, int slots, Cache<S> cache, ToIntFunction<S> slotsToFill) {
     this.source = source;
     this.cache = cache;
+    this.slotsToFill = slotsToFill;
     this.readAhead = 2 * slots;
     for (int slot = 0; slot < slots; slot++) {
       freeSlots.add(slot);
@@ -69,7 +77,12 @@ public final class Scheduler<S extends Scheduler.Scheduled> {
     if (waiting.isEmpty()) {
       return List.of();
     }
-    int length = waiting.get(0).promptLength();
+    S longest = waiting.get(0);
+    int enough = Math.min(slotsToFill.applyAsInt(longest), waiting.size());
+    if (freeSlots.size() < enough && !running.isEmpty()) {
+      return List.of();
+    }
+    int length = longest.promptLength();
     List<S> group =
         waiting.stream()
             .sorted(Comparator.comparingInt(s -> Math.abs(s.promptLength() - length)))

@@ -15,6 +15,17 @@ public interface ModelRunner extends AutoCloseable {
   /** Most tokens in one prefill pass. */
   int tokenCapacity();
 
+  /**
+   * What a prefill pass takes beyond what its tokens add to it, in parts of what a decode step takes beyond
+   * what its sequences add: a function of the model alone, so that runs repeat. 0 where prompts prefilled one
+   * by one take as long as together.
+   *
+   * @param tokens of a prompt in the pass
+   */
+  default double passOverhead(int tokens) {
+    return 0;
+  }
+
   /** Most steps of one {@link #decode}: a function of the model alone, so that runs repeat. */
   int stepsPerCall();
 

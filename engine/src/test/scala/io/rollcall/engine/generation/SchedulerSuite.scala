@@ -27,11 +27,14 @@ class SchedulerSuite extends AnyFunSuite {
     override def release(slot: Int): Unit = free += held.remove(slot).get
   }
 
+  private def atOnce(source: java.util.Iterator[Sequence], slots: Int, room: Room) =
+    new Scheduler[Sequence](source, slots, room, _ => 1)
+
   private def lengths(admitted: java.util.List[Sequence]): Seq[Int] =
     admitted.asScala.map(_.prompt.length).toSeq
 
   test("the longest waiting prompt is admitted first, with those nearest to it in length") {
-    val scheduler = new Scheduler[Sequence](sequences(10, 100, 12, 90, 11, 13), 3, new Room(1000))
+    val scheduler = atOnce(sequences(10, 100, 12, 90, 11, 13), 3, new Room(1000))
     assert(lengths(scheduler.admit()) === Seq(10, 11, 12))
     assert(scheduler.admit().isEmpty, "no slot is free")
     scheduler.running.asScala.toSeq.foreach(scheduler.release)
@@ -41,7 +44,7 @@ class SchedulerSuite extends AnyFunSuite {
   }
 
   test("a slot that falls free is given to the next prompt, and no two share one") {
-    val scheduler = new Scheduler[Sequence](sequences(Seq.fill(50)(4): _*), 4, new Room(1000))
+    val scheduler = atOnce(sequences(Seq.fill(50)(4): _*), 4, new Room(1000))
     var seen = Set.empty[String]
     val random = new scala.util.Random(1)
     while (!scheduler.idle) {
@@ -55,12 +58,34 @@ class SchedulerSuite extends AnyFunSuite {
   }
 
   test("a sequence waits for room in the cache, and none goes before the longest waiting") {
-    val scheduler = new Scheduler[Sequence](sequences(60, 50, 30, 58), 4, new Room(100))
+    val scheduler = atOnce(sequences(60, 50, 30, 58), 4, new Room(100))
     assert(lengths(scheduler.admit()) === Seq(60))
     assert(scheduler.admit().isEmpty, "50 waits longest and does not fit")
     scheduler.release(scheduler.running.get(0))
     assert(lengths(scheduler.admit()) === Seq(50))
     scheduler.release(scheduler.running.get(0))
     assert(lengths(scheduler.admit()) === Seq(30, 58))
+  }
+
+  test("slots are filled when enough are free, or all that wait fit, or nothing runs") {
+    val scheduler = new Scheduler[Sequence](sequences(Seq.fill(9)(4): _*), 4, new Room(1000), _ => 3)
+    def end(): Unit = scheduler.release(scheduler.running.get(0))
+    assert(scheduler.admit().size === 4)
+    end()
+    assert(scheduler.admit().isEmpty)
+    end()
+    assert(scheduler.admit().isEmpty)
+    end()
+    assert(scheduler.admit().size === 3)
+    end()
+    assert(scheduler.admit().isEmpty, "two wait, and one slot is free")
+    end()
+    assert(scheduler.admit().size === 2 && scheduler.running.size === 4)
+    (1 to 4).foreach(_ => end())
+    assert(scheduler.idle)
+    val lone = new Scheduler[Sequence](sequences(4, 4), 1, new Room(1000), _ => 3)
+    assert(lone.admit().size === 1)
+    lone.release(lone.running.get(0))
+    assert(lone.admit().size === 1, "nothing runs")
   }
 }

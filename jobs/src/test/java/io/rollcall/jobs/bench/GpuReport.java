@@ -100,6 +100,16 @@ public final class GpuReport {
             Column.of("of matrix rate", "share_of_matrix_rate", "%.2f").atLeast(0.6),
             Column.of("by", "gemm", "")));
     PARTS.put(
+        "batching",
+        List.of(
+            WEIGHTS, BATCH, Column.of("prompt+answer", "lengths", ""), TOKENS,
+            Column.of("prefill s", "prefill_seconds", "%.2f"),
+            Column.of("decode s", "decode_seconds", "%.2f"),
+            Column.of("at once", "at_once_tokens_per_s", "%,.0f"),
+            Column.of("prefill s", "at_once_prefill_seconds", "%.2f"),
+            Column.of("decode s", "at_once_decode_seconds", "%.2f"),
+            Column.of("ratio", "ratio", "%.2f")));
+    PARTS.put(
         "generate",
         List.of(
             METHOD, Column.of("prompts", "prompts", "%,.0f"), BATCH,

@@ -162,7 +162,7 @@ public final class Attention {
       DeviceBuffer q, DeviceBuffer out) {
     int shared = (tiles.rows() + 2 * PageTable.POSITIONS) * headSize * Short.BYTES;
     stream.launch(
-        context.kernel("attention_prefill_%d_%d".formatted(headSize, tiles.rows())),
+        context.kernel("attention_prefill_" + headSize + "_" + tiles.rows()),
         Launch.of(kvHeads, tiles.count(), THREADS).withShared(shared).withOverlap(),
         q, pages.keys(layer), pages.values(layer), pages.table(), list, out, heads, kvHeads,
         pages.shape().maxPages(), scale);

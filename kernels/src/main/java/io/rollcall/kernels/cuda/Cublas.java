@@ -1,8 +1,8 @@
 package io.rollcall.kernels.cuda;
 
-import com.sun.jna.Function;
 import com.sun.jna.Memory;
 import com.sun.jna.NativeLibrary;
+import com.sun.jna.Pointer;
 import com.sun.jna.ptr.IntByReference;
 import com.sun.jna.ptr.PointerByReference;
 import java.util.Optional;
@@ -32,9 +32,10 @@ public final class Cublas implements Gemm {
   private final CudaContext context;
   private final CudaStream stream;
   private final NativeLibrary library;
-  private final Function multiply;
   private final long handle;
   private final DeviceBuffer workspace;
+  /** Alpha and beta of a call, which cuBLAS reads before it returns. */
+  private final Memory scalars = new Memory(2 * Float.BYTES);
   private final String version;
   private boolean closed;
 
@@ -42,14 +43,14 @@ public final class Cublas implements Gemm {
     this.context = context;
     this.stream = stream;
     this.library = library;
-    this.multiply = library.getFunction("cublasGemmEx");
+    CublasCalls.bind(library);
     context.use();
     this.workspace = context.allocate("cuBLAS's workspace", WORKSPACE);
     long created = 0;
     try {
       PointerByReference reference = new PointerByReference();
       call("cublasCreate_v2", reference);
-      created = com.sun.jna.Pointer.nativeValue(reference.getValue());
+      created = Pointer.nativeValue(reference.getValue());
       call("cublasSetStream_v2", created, Handle.of(stream.handle()));
       call("cublasSetWorkspace_v2", created, workspace.address(), WORKSPACE);
       IntByReference number = new IntByReference();
@@ -141,34 +142,38 @@ public final class Cublas implements Gemm {
       int k,
       float alpha,
       float beta) {
-    Object[] arguments = {
-      handle, leftOperation, AS_IT_LIES, rows, columns, k, scalar(alpha),
-      left.address(), R_16F, leftStride, right.address(), R_16F, rightStride, scalar(beta),
-      c.address(), cIsF32 ? R_32F : R_16F, cStride, COMPUTE_32F, DEFAULT_ALGORITHM
-    };
-    String what = "cublasGemmEx of %d x %d x %d".formatted(columns, rows, k);
+    Product product = new Product(columns, rows, k);
     stream.enqueue(
-        what,
+        product,
         () -> {
-          stream.enqueued().add(what, null);
-          int status = multiply.invokeInt(arguments);
+          stream.enqueued().add(product, null);
+          scalars.setFloat(0, alpha);
+          scalars.setFloat(Float.BYTES, beta);
+          long at = Pointer.nativeValue(scalars);
+          int status =
+              CublasCalls.cublasGemmEx(
+                  handle, leftOperation, AS_IT_LIES, rows, columns, k, at,
+                  left.address(), R_16F, leftStride, right.address(), R_16F, rightStride,
+                  at + Float.BYTES, c.address(), cIsF32 ? R_32F : R_16F, cStride, COMPUTE_32F,
+                  DEFAULT_ALGORITHM);
           if (status != 0) {
             // where cuBLAS failed because a kernel did, the driver knows more
             int known = JCudaDriver.cuStreamQuery(stream.handle());
             if (known != CUresult.CUDA_ERROR_NOT_READY) {
-              context.check(known, what);
+              context.check(known, product.toString());
             }
-            throw failure(what, status);
+            throw failure(product.toString(), status);
           }
           return 0;
         });
   }
 
-  /** cuBLAS reads scalars during the call. */
-  private static Memory scalar(float value) {
-    Memory memory = new Memory(4);
-    memory.setFloat(0, value);
-    return memory;
+  /** For messages. */
+  private record Product(int m, int n, int k) {
+    @Override
+    public String toString() {
+      return "cublasGemmEx of %d x %d x %d".formatted(m, n, k);
+    }
   }
 
   private static void requireRange(

@@ -164,8 +164,12 @@ public final class CudaStream implements AutoCloseable {
         "waiting for an event", () -> JCudaDriver.cuStreamWaitEvent(stream, event.handle(), 0));
   }
 
-  /** Does the driver's call now or, in checked mode while work is captured, at each launch of the graph. */
-  void enqueue(String what, IntSupplier call) {
+  /**
+   * Does the driver's call now or, in checked mode while work is captured, at each launch of the graph.
+   *
+   * @param what names it in a fault's message
+   */
+  void enqueue(Object what, IntSupplier call) {
     context.use();
     if (recorded != null) {
       recorded.add(() -> enqueueNow(what, call));
@@ -174,13 +178,13 @@ public final class CudaStream implements AutoCloseable {
     }
   }
 
-  private void enqueueNow(String what, IntSupplier call) {
+  private void enqueueNow(Object what, IntSupplier call) {
     int code = call.getAsInt();
     if (code != 0) {
-      throw context.failure(code, what);
+      throw context.failure(code, what.toString());
     }
     if (context.checked()) {
-      settle(() -> what);
+      settle(what::toString);
     }
   }
 

@@ -140,6 +140,12 @@ public final class CudaModelRunner implements ModelRunner {
     return prefill.capacity();
   }
 
+  /** Nothing for a model that runs several steps a call: so many sequences end in one. */
+  @Override
+  public double passOverhead(int tokens) {
+    return steps > 1 ? 0 : PrefillPass.overhead(model.weightType(), tokens);
+  }
+
   @Override
   public int stepsPerCall() {
     return steps;

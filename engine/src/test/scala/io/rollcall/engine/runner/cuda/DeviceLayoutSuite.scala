@@ -45,6 +45,14 @@ class DeviceLayoutSuite extends AnyFunSuite {
     assert(CudaModelRunner.stepsPerCall(16L << 30) === 1)
   }
 
+  test("a pass of quantised weights or of few tokens takes most beyond its tokens") {
+    for (weights <- Seq(WeightType.F16, WeightType.INT8, WeightType.INT4)) {
+      val overheads = Seq(1, 100, 256, 2048).map(PrefillPass.overhead(weights, _))
+      assert(overheads === overheads.sorted.reverse && overheads(2) === overheads(3) && overheads(0) < 7)
+    }
+    assert(PrefillPass.overhead(WeightType.INT8, 2048) > PrefillPass.overhead(WeightType.F16, 1))
+  }
+
   test("the crossover in rows runs dense where the crossover in densities does") {
     val f = 96
     for (density <- Seq(0.0, 0.3, 0.5, 0.77, 1.0, 2.0)) {
