@@ -27,7 +27,7 @@ import java.util.Random;
  * answer, of answers from one token to the longest.
  *
  * <p>Prints a JSON line a configuration. {@code bin/gpu-check --only batching} runs it; arguments: {@code
- * [weights=bf16,int8,int4] [batch=64] [lengths=100+60,500+120] [prompts=400] [rounds=3]}, lengths the least
+ * [weights=bf16,int8,int4] [batch=64] [lengths=100+60,500+120] [prompts=320] [rounds=1]}, lengths the least
  * prompt and the longest answer.
  */
 public final class BatchingBenchmark {
@@ -58,8 +58,8 @@ public final class BatchingBenchmark {
 
   public static void main(String[] arguments) {
     int batch = Integer.parseInt(argument(arguments, "batch", "64"));
-    int prompts = Integer.parseInt(argument(arguments, "prompts", "400"));
-    int rounds = Integer.parseInt(argument(arguments, "rounds", "3"));
+    int prompts = Integer.parseInt(argument(arguments, "prompts", "320"));
+    int rounds = Integer.parseInt(argument(arguments, "rounds", "1"));
     CudaDevice device = CudaDevice.all().get(0);
     for (String weights : argument(arguments, "weights", "bf16,int8,int4").split(",")) {
       WeightType type = WeightType.valueOf(weights.toUpperCase(Locale.ROOT));
