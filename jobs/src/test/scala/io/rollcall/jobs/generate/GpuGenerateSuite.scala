@@ -98,7 +98,18 @@ class GpuGenerateSuite extends SparkSuite {
     } finally contexts.foreach(_.close())
   }
 
-  onDevice("memory that is too small for model or cache is one line that says what to do") {
+  /** Memory that a context and the compiled kernels take of a device. */
+  private def contextBytes: Long = {
+    val device = CudaDevice.all().get(0)
+    val first = CudaContext.open(device)
+    try {
+      val before = first.freeBytes
+      val second = CudaContext.open(device)
+      try before - first.freeBytes finally second.close()
+    } finally first.close()
+  }
+
+  onDevice("memory that is too small for context, model or cache is one line that says what to do") {
     val input = prompts("in", Requests.documents(5): _*)
     def refused(output: String): String = {
       val request = Requests(input, path(output), SparsityRequest.dense(), 64, 8, 1)
@@ -108,10 +119,14 @@ class GpuGenerateSuite extends SparkSuite {
       message
     }
     ModelRegistry.process().close()
-    crowded(24L << 20)(refused("load"))
+    assert(crowded(24L << 20)(refused("context")).contains("out of memory"))
+    ModelRegistry.process().close()
+    val weights = crowded(contextBytes + (16L << 20))(refused("load"))
+    assert(weights.contains("does not fit on") && weights.split("MiB").length > 3, weights)
     // loaded while there was room
     run(Requests(input, path("out"), SparsityRequest.dense(), 8, 8, 1))
-    assert(crowded(64L << 20)(refused("cache")).contains("MiB"))
+    val cache = crowded(300L << 20)(refused("cache"))
+    assert(cache.startsWith("the key/value pool of one sequence of") || cache.contains(": the key/value pool of"), cache)
     run(Requests(input, path("again"), SparsityRequest.dense(), 8, 8, 1))
   }
 }

@@ -26,9 +26,16 @@ final class CublasLibrary {
 
   private CublasLibrary() {}
 
-  /** @throws IllegalArgumentException if -Drollcall.cublas or ROLLCALL_CUBLAS names what is none */
+  /**
+   * What -Drollcall.cublas or ROLLCALL_CUBLAS says: a library, its folder, or {@code none}.
+   *
+   * @throws IllegalArgumentException if it is none of these
+   */
   static Optional<NativeLibrary> find() {
     String said = System.getProperty("rollcall.cublas", System.getenv("ROLLCALL_CUBLAS"));
+    if ("none".equals(said)) {
+      return Optional.empty();
+    }
     if (said != null && !said.isBlank()) {
       return Optional.of(load(said));
     }
@@ -48,7 +55,7 @@ final class CublasLibrary {
         .orElseThrow(
             () ->
                 new IllegalArgumentException(
-                    "rollcall.cublas: '%s' is no libcublas.so that loads, nor a folder of one"
+                    "rollcall.cublas: '%s' is no libcublas.so that loads, nor a folder of one, nor none"
                         .formatted(said)));
   }
 

@@ -82,8 +82,11 @@ final class Driver {
 
   private static Driver ask() {
     int[] version = {0};
-    if (JCudaDriver.cuDriverGetVersion(version) == 0 && version[0] < OLDEST) {
-      return none("the NVIDIA driver is of CUDA %s; %s".formatted(versionName(version[0]), NEEDED));
+    if (JCudaDriver.cuDriverGetVersion(version) == 0) {
+      Optional<String> tooOld = tooOld(version[0]);
+      if (tooOld.isPresent()) {
+        return none(tooOld.get());
+      }
     }
     int code = JCudaDriver.cuInit(0);
     if (code == CUresult.CUDA_ERROR_NO_DEVICE) {
@@ -103,6 +106,13 @@ final class Driver {
     return devices.isEmpty()
         ? none("the NVIDIA driver sees no device")
         : new Driver(List.copyOf(devices), null);
+  }
+
+  /** Why a driver of this version is of no use; empty when it may be. */
+  static Optional<String> tooOld(int version) {
+    return version < OLDEST
+        ? Optional.of("the NVIDIA driver is of CUDA %s; %s".formatted(versionName(version), NEEDED))
+        : Optional.empty();
   }
 
   private static CudaDevice describeDevice(int ordinal, int driverVersion) {

@@ -84,10 +84,20 @@ class CublasSuite extends AnyFunSuite with DeviceFixture {
     assert(CublasLibrary.expand(root, "nothing/*/here").isEmpty)
   }
 
-  test("a path that is said to be cuBLAS and is not is an error") {
+  /** What is found when that is said to be cuBLAS. */
+  private def found(said: String) = {
     val before = System.getProperty("rollcall.cublas")
-    System.setProperty("rollcall.cublas", "/nowhere/libcublas.so.13")
-    try assert(intercept[IllegalArgumentException](CublasLibrary.find()).getMessage.contains("/nowhere/libcublas.so.13"))
+    System.setProperty("rollcall.cublas", said)
+    try CublasLibrary.find()
     finally if (before == null) System.clearProperty("rollcall.cublas") else System.setProperty("rollcall.cublas", before)
+  }
+
+  test("a path that is said to be cuBLAS and is not is an error") {
+    val path = "/nowhere/libcublas.so.13"
+    assert(intercept[IllegalArgumentException](found(path)).getMessage.contains(path))
+  }
+
+  test("a node may be told to have none") {
+    assert(found("none").isEmpty)
   }
 }

@@ -26,6 +26,22 @@ class CudaDeviceSuite extends AnyFunSuite {
     }
   }
 
+  test("a driver that is too old is refused by its version") {
+    assert(Driver.tooOld(11080).get() == "the NVIDIA driver is of CUDA 11.8; an NVIDIA driver of CUDA 12.0 or newer is needed")
+    assert(Driver.tooOld(12000).isEmpty && Driver.tooOld(13000).isEmpty)
+  }
+
+  test("kernels that the driver is too old for are refused with what compiled them") {
+    assume(!CudaDevice.all().isEmpty)
+    val context = CudaContext.open(CudaDevice.all().get(0))
+    try {
+      val ptx = ".version 99.0\n.target sm_80\n.address_size 64\n\u0000".getBytes("US-ASCII")
+      val message = intercept[CudaException](context.load("of another day", ptx)).getMessage
+      info(message)
+      assert(message.contains("cannot load the kernels 'of another day'") && message.contains(Fatbins.requirement()))
+    } finally context.close()
+  }
+
   test("a uuid reads as nvidia-smi prints it") {
     assert(Driver.uuidName(Array.tabulate(16)(i => (i * 17).toByte)) == "GPU-00112233-4455-6677-8899-aabbccddeeff")
   }

@@ -149,6 +149,25 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
     }
   }
 
+  /** The union, who called it and what follows, with a threshold at that quantile of the scores. */
+  private def assertSparse(step: Step, shape: Shape, quantile: Double): Unit = {
+    val threshold = step.thresholdAt(quantile)
+    val union = step.union(threshold)
+    val output = step.output(union, threshold)
+    // a budget, even one that nothing is too much for, takes other kernels
+    for (mostRows <- Seq(Int.MaxValue, shape.f - 1) if union.size <= mostRows) {
+      val (y, record) = step.run(threshold, mostRows, shape.f + 1)
+      val near = math.max(1, shape.f / 100)
+      assert(math.abs(record(0) - union.size) <= near, s"union of $shape at $quantile")
+      assert(record(1) == 0)
+      for (i <- 0 until shape.batch) {
+        val want = (0 until shape.f).count(step.calls(i, _, threshold))
+        assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape at $quantile")
+      }
+      step.check(y, output, threshold)
+    }
+  }
+
   for (kind <- Seq(WeightType.F16, WeightType.INT8, WeightType.INT4)) {
     test(s"a dense step with $kind weights is the gated MLP") {
       onDevice {
@@ -176,24 +195,24 @@ class DecodeFeedForwardSuite extends AnyFunSuite with DeviceFixture {
       test(s"scores of $scores with $kind weights call, count and sum the rows of the ${if (own) "own" else "shared"} union") {
         onDevice {
           val random = new Random(5)
-          for (shape <- shapes; step = new Step(shape, kind, scores, own, random); quantile <- Seq(0.5, 0.9, 0.99)) {
-            val threshold = step.thresholdAt(quantile)
-            val union = step.union(threshold)
-            val output = step.output(union, threshold)
-            // a budget, even one that nothing is too much for, takes other kernels
-            for (mostRows <- Seq(Int.MaxValue, shape.f - 1) if union.size <= mostRows) {
-              val (y, record) = step.run(threshold, mostRows, shape.f + 1)
-              val near = math.max(1, shape.f / 100)
-              assert(math.abs(record(0) - union.size) <= near, s"union of $shape at $quantile")
-              assert(record(1) == 0)
-              for (i <- 0 until shape.batch) {
-                val want = (0 until shape.f).count(step.calls(i, _, threshold))
-                assert(math.abs(record(2 + i) - want) <= near, s"called by $i of $shape at $quantile")
-              }
-              step.check(y, output, threshold)
-            }
-          }
+          for (shape <- shapes; step = new Step(shape, kind, scores, own, random); quantile <- Seq(0.5, 0.9, 0.99))
+            assertSparse(step, shape, quantile)
         }
+      }
+    }
+  }
+
+  test("steps of drawn shapes, weights, scores and unions are right, dense and sparse (another draw: -Drollcall.seed)") {
+    onDevice {
+      val random = DeviceFixture.drawing
+      def one[A](of: A*): A = of(random.nextInt(of.size))
+      for (_ <- 0 until 16) {
+        val shape = Shape(64 * (1 + random.nextInt(16)), 64 * (2 + random.nextInt(30)), 1 + random.nextInt(64), 64 * (1 + random.nextInt(3)))
+        val kind = one(WeightType.F16, WeightType.INT8, WeightType.INT4)
+        val dense = new Step(shape, kind, Scores.NONE, false, random)
+        dense.check(dense.run(0, Int.MaxValue, 0)._1, dense.output(0 until shape.f, 0))
+        val scores = one(Scores.GATE, Scores.UP, Scores.BOTH, Scores.PREDICTOR)
+        assertSparse(new Step(shape, kind, scores, random.nextBoolean(), random), shape, 0.5 + 0.4 * random.nextDouble())
       }
     }
   }

@@ -28,29 +28,42 @@ class DecodeProductsSuite extends AnyFunSuite with DeviceFixture {
   private def activations(random: Random, n: Int): Array[Float] =
     Array.fill(n)(DeviceFixture.rounded(random.nextGaussian().toFloat))
 
+  /** Whole, and split over columns. */
+  private def assertProducts(kind: WeightType, rows: Int, columns: Int, batch: Int, random: Random): Unit = {
+    val products = new DecodeProducts(context, 4096, batch)
+    val w = DeviceWeights.random(this, random, kind, rows, columns, 0.05f)
+    val x = activations(random, batch * columns)
+    val want = expected(w, x, batch)
+    val y = zeros(4L * rows * batch)
+    val hint = s"of [$rows x $columns] $kind, batch $batch"
+    products.project(stream, w.matrix, uploadF16(x), batch, y)
+    stream.synchronize()
+    withClue(hint)(assertClose(floats(y, rows * batch), want, tolerance(columns), 1e-2f))
+
+    val splits = products.projectSplits(w.matrix, batch)
+    val parts = zeros(4L * rows * batch * splits)
+    products.projectSplit(stream, w.matrix, uploadF16(x), batch, parts)
+    stream.synchronize()
+    val summed = floats(parts, rows * batch * splits).grouped(rows * batch).reduce((a, b) => a.zip(b).map(p => p._1 + p._2))
+    withClue(hint)(assertClose(summed, want, tolerance(columns), 1e-2f))
+    products.close()
+  }
+
   for (kind <- kinds) {
     test(s"a product with $kind weights is the sum of its terms, at every batch and odd shapes") {
       onDevice {
         val random = new Random(1)
-        for (batch <- batches; (rows, columns) <- Seq((64, 64), (200, 192), (136, 384), (1000, 1024), (72, 4096))) {
-          val products = new DecodeProducts(context, 4096, batch)
-          val w = DeviceWeights.random(this, random, kind, rows, columns, 0.05f)
-          val x = activations(random, batch * columns)
-          val want = expected(w, x, batch)
-          val y = zeros(4L * rows * batch)
-          products.project(stream, w.matrix, uploadF16(x), batch, y)
-          stream.synchronize()
-          assertClose(floats(y, rows * batch), want, tolerance(columns), 1e-2f)
-
-          val splits = products.projectSplits(w.matrix, batch)
-          val parts = zeros(4L * rows * batch * splits)
-          products.projectSplit(stream, w.matrix, uploadF16(x), batch, parts)
-          stream.synchronize()
-          val summed = floats(parts, rows * batch * splits).grouped(rows * batch).reduce((a, b) => a.zip(b).map(p => p._1 + p._2))
-          assertClose(summed, want, tolerance(columns), 1e-2f)
-          products.close()
-        }
+        for (batch <- batches; (rows, columns) <- Seq((64, 64), (200, 192), (136, 384), (1000, 1024), (72, 4096)))
+          assertProducts(kind, rows, columns, batch, random)
       }
+    }
+  }
+
+  test("products of drawn shapes and weights are right (another draw: -Drollcall.seed)") {
+    onDevice {
+      val random = DeviceFixture.drawing
+      for (kind <- kinds; _ <- 0 until 12)
+        assertProducts(kind, 8 * (1 + random.nextInt(200)), 64 * (1 + random.nextInt(32)), 1 + random.nextInt(64), random)
     }
   }
 

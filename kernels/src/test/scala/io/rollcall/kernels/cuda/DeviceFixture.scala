@@ -4,6 +4,7 @@ import java.nio.{ByteBuffer, ByteOrder}
 import java.util.stream.IntStream
 
 import scala.collection.mutable.ArrayBuffer
+import scala.util.Random
 
 import io.rollcall.kernels.Float16
 import org.scalatest.{BeforeAndAfterEach, Suite}
@@ -119,6 +120,9 @@ object DeviceFixture {
 
   lazy val context: CudaContext = CudaContext.open(CudaDevice.all().get(0))
   lazy val stream: CudaStream = context.newStream()
+
+  /** Draws shapes: the same ones in each run, others with -Drollcall.seed. */
+  def drawing: Random = new Random(Integer.getInteger("rollcall.seed", 12))
 
   /** The nearest f16, at most 65504 as on the device; values must be finite. */
   def toF16(value: Float): Short = Float16.fromFloat(math.max(-65504f, math.min(65504f, value))).toShort

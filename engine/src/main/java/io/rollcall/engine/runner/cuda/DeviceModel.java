@@ -60,7 +60,7 @@ public final class DeviceModel implements LoadedModel {
       var layout = DeviceLayout.of(files.name(), reader.tensors().config(), weights);
       CudaContext context = open(device);
       try {
-        requireRoom(files.name(), layout, context);
+        requireRoom(layout, context.freeBytes(), device.memoryBytes());
         DeviceWeights loaded;
         try (var loader = new DeviceLoader(context, files.name(), reader.tensors(), layout)) {
           long start = System.nanoTime();
@@ -96,15 +96,15 @@ public final class DeviceModel implements LoadedModel {
     }
   }
 
-  private static void requireRoom(String name, DeviceLayout layout, CudaContext context) {
+  /** @throws DeviceMemoryException when the weights, and what loading them takes, are more than is free */
+  static void requireRoom(DeviceLayout layout, long free, long total) {
     long needed = layout.bytes() + DeviceLoader.scratchBytes(layout);
-    long free = context.freeBytes();
     if (needed > free) {
       throw new DeviceMemoryException(
           "its weights in " + layout.feedForward().toString().toLowerCase(Locale.ROOT),
           needed,
           free,
-          context.device().memoryBytes());
+          total);
     }
   }
 

@@ -21,23 +21,36 @@ final class KeyValuePool {
 
   static KeyValuePages allocate(DeviceModel model, RunnerOptions options) {
     KeyValuePages.Shape whole = shape(model, options, 1);
-    int wanted = Math.multiplyExact(options.slots(), whole.maxPages());
-    long free = Math.max(0, model.context().freeBytes() - MARGIN);
-    int pages = (int) Math.min(wanted, free / whole.bytesPerPage());
+    String device = model.device().name();
+    int pages = pages(whole, model.context().freeBytes(), device);
+    try {
+      return KeyValuePages.allocate(model.context(), shape(model, options, pages));
+    } catch (DeviceMemoryException e) {
+      throw tooSmall(whole, e.free(), device, e);
+    }
+  }
+
+  /**
+   * How many pages fit.
+   *
+   * @param whole what is wanted, but for the number of pages
+   * @param free bytes that the device has left
+   * @throws UserException when not even one slot's context fits
+   */
+  static int pages(KeyValuePages.Shape whole, long free, String device) {
+    int wanted = Math.multiplyExact(whole.slots(), whole.maxPages());
+    long room = Math.max(0, free - MARGIN);
+    int pages = (int) Math.min(wanted, room / whole.bytesPerPage());
     if (pages < whole.maxPages()) {
-      throw tooSmall(model, options, whole, free, null);
+      throw tooSmall(whole, room, device, null);
     }
     if (pages < wanted) {
       LOG.info(
           "The key/value pool has {} of {} pages that {} sequences of {} positions could fill;"
               + " sequences wait for room",
-          pages, wanted, options.slots(), options.context());
+          pages, wanted, whole.slots(), whole.context());
     }
-    try {
-      return KeyValuePages.allocate(model.context(), shape(model, options, pages));
-    } catch (DeviceMemoryException e) {
-      throw tooSmall(model, options, whole, e.free(), e);
-    }
+    return pages;
   }
 
   private static KeyValuePages.Shape shape(
@@ -49,22 +62,18 @@ final class KeyValuePool {
   }
 
   private static UserException tooSmall(
-      DeviceModel model,
-      RunnerOptions options,
-      KeyValuePages.Shape shape,
-      long free,
-      Throwable cause) {
+      KeyValuePages.Shape shape, long free, String device, Throwable cause) {
     long one = shape.maxPages() * shape.bytesPerPage();
     return new UserException(
         String.format(
             "the key/value pool of one sequence of %d positions needs %d MiB, of %d sequences %d MiB,"
                 + " and %s has %d MiB left; lower --context or --batch-size, use --weights int8 or"
                 + " int4, or run fewer tasks on the device",
-            options.context(),
+            shape.context(),
             one >> 20,
-            options.slots(),
-            options.slots() * one >> 20,
-            model.device().name(),
+            shape.slots(),
+            shape.slots() * one >> 20,
+            device,
             free >> 20),
         cause);
   }

@@ -5,6 +5,7 @@ import org.scalatest.funsuite.AnyFunSuite
 import io.rollcall.engine.{RandomModels, UserException}
 import io.rollcall.engine.sparsity.Crossover
 import io.rollcall.kernels.WeightType
+import io.rollcall.kernels.cuda.DeviceMemoryException
 
 class DeviceLayoutSuite extends AnyFunSuite {
   private def config(hidden: Int = 256, intermediate: Int = 320, heads: Int = 4, kvHeads: Int = 2) =
@@ -38,6 +39,15 @@ class DeviceLayoutSuite extends AnyFunSuite {
     val quantised = 2 * (projections + group(projections) + ff / 2 + group(ff) + 8 * d) +
       2 * v * d + v * d + group(v * d) + 4 * d
     assert(int8.bytes === quantised)
+  }
+
+  test("weights that a device has no room for are refused with what they need and what there is") {
+    val layout = DeviceLayout.of("/m", config(), WeightType.INT8)
+    val needed = layout.bytes + DeviceLoader.scratchBytes(layout)
+    DeviceModel.requireRoom(layout, needed, 1L << 36)
+    val message = intercept[DeviceMemoryException](DeviceModel.requireRoom(layout, 3L << 20, 1L << 36)).getMessage
+    val mebibytes = (needed + (1 << 20) - 1) >> 20
+    assert(message === s"its weights in int8 needs $mebibytes MiB of device memory; 3 MiB of 65536 MiB are free")
   }
 
   test("how many steps a call has follows from the weights alone") {
