@@ -86,7 +86,7 @@ public record Cost(String label, double seconds, double denseSeconds, Basis basi
     for (Run run : runs) {
       List<Run> dense =
           savings.runs().stream()
-              .filter(other -> other.method() == Method.DENSE && other.status().equals("succeeded"))
+              .filter(other -> other.method() == Method.DENSE && other.succeeded())
               .filter(other -> comparable(other, run))
               .toList();
       if (tokens(dense) == 0) {

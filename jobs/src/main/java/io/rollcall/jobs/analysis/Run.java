@@ -18,7 +18,7 @@ import java.util.stream.StreamSupport;
 /**
  * What OUTPUT/runs says of a run. A record of an earlier version may lack a part, which is then empty.
  *
- * @param status running, succeeded or failed
+ * @param status running, publishing, succeeded or failed
  * @param error of a failed run; null otherwise
  * @param started ISO 8601, UTC
  * @param wallSeconds of the whole run; 0 while it runs
@@ -57,7 +57,14 @@ public record Run(
     List<DriftLayer> drift,
     List<Partition> slowest,
     Map<String, String> configuration) {
+  static final String SUCCEEDED = "succeeded";
+
   private static final ObjectMapper JSON = new ObjectMapper();
+
+  /** Whether its rows are complete and in the tables. */
+  public boolean succeeded() {
+    return status.equals(SUCCEEDED);
+  }
 
   /** @param seconds busy, summed over tasks */
   public record Phase(long tokens, double seconds) {}

@@ -1,5 +1,8 @@
 package io.rollcall.jobs.analysis;
 
+import static org.apache.spark.sql.functions.broadcast;
+import static org.apache.spark.sql.functions.col;
+
 import io.rollcall.engine.UserException;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.statistics.SparsityCounters;
@@ -7,6 +10,7 @@ import io.rollcall.jobs.output.OutputDirectory;
 import io.rollcall.jobs.output.Tables;
 import io.rollcall.kernels.WeightType;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -16,6 +20,7 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -33,8 +38,8 @@ import org.apache.spark.sql.types.StructType;
  * savings.sql("SELECT label, count(*) FROM generations JOIN runs USING (run_id) GROUP BY label");
  * }</pre>
  *
- * <p>The views {@code generations}, {@code sparsity} and {@code runs} stay with the session until the
- * next is opened.
+ * <p>The views {@code generations} and {@code sparsity}, of runs that succeeded, and {@code runs}, of all,
+ * stay with the session until the next is opened.
  */
 public final class Savings {
   private static final StructType RUNS =
@@ -94,7 +99,7 @@ public final class Savings {
     Savings savings = new Savings(spark, List.copyOf(runs));
     savings.register(written);
     if (spark.table(Tables.GENERATIONS).isEmpty()) {
-      throw new UserException("the tables of " + quoted(outputs) + " have no rows");
+      throw new UserException("the tables of " + quoted(outputs) + " have no rows of a run that succeeded");
     }
     return savings;
   }
@@ -104,20 +109,28 @@ public final class Savings {
   }
 
   private void register(List<OutputDirectory> written) {
+    Dataset<Row> all = spark.createDataFrame(runs.stream().map(this::row).toList(), RUNS);
+    all.createOrReplaceTempView("runs");
+    Dataset<Row> succeeded = all.filter(col("status").equalTo(Run.SUCCEEDED)).select("run_id");
     // columns kept from inputs differ between folders
+    register(Tables.GENERATIONS, Tables.generations(List.of()), written, OutputDirectory::generations, succeeded);
+    register(Tables.SPARSITY, Tables.sparsity(), written, OutputDirectory::sparsity, succeeded);
+  }
+
+  /** @param succeeded the runs whose rows are shown */
+  private void register(
+      String table,
+      StructType schema,
+      List<OutputDirectory> written,
+      Function<OutputDirectory, String> path,
+      Dataset<Row> succeeded) {
     spark
         .read()
-        .schema(Tables.generations(List.of()))
-        .parquet(written.stream().map(OutputDirectory::generations).toArray(String[]::new))
-        .createOrReplaceTempView(Tables.GENERATIONS);
-    spark
-        .read()
-        .schema(Tables.sparsity())
-        .parquet(written.stream().map(OutputDirectory::sparsity).toArray(String[]::new))
-        .createOrReplaceTempView(Tables.SPARSITY);
-    spark
-        .createDataFrame(runs.stream().map(this::row).toList(), RUNS)
-        .createOrReplaceTempView("runs");
+        .schema(schema)
+        .parquet(written.stream().map(path).toArray(String[]::new))
+        .join(broadcast(succeeded), "run_id", "left_semi")
+        .select(Arrays.stream(schema.fieldNames()).map(name -> col(name)).toArray(Column[]::new))
+        .createOrReplaceTempView(table);
   }
 
   private Row row(Run run) {
@@ -161,7 +174,7 @@ public final class Savings {
   /** Runs that succeeded under a label, oldest first; never empty for a label of a query's row. */
   public List<Run> runs(String label) {
     return runs.stream()
-        .filter(run -> label(run).equals(label) && run.status().equals("succeeded"))
+        .filter(run -> label(run).equals(label) && run.succeeded())
         .toList();
   }
 

@@ -73,7 +73,7 @@ public final class CalibrateAction {
    */
   public CalibrateResult execute() {
     long started = System.nanoTime();
-    files.requireAbsent();
+    files.requireNew();
     spark.sparkContext()
         .setJobGroup("rollcall " + runId, "rollcall calibrate: " + request.input().path(), true);
     try {

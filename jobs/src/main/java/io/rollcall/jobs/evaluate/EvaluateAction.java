@@ -29,7 +29,8 @@ import org.apache.spark.sql.SparkSession;
  * Compares sparsity profiles with dense on documents with references, and says which to adopt.
  *
  * <p>Methods at sparsities get thresholds from documents that are held out: the first ones by a hash of
- * the id, and not evaluated. The same request gives the same metrics again, but for the speeds.
+ * the id, and not evaluated. The same request gives the same metrics again, but for the
+ * speeds, with as many task slots or with --partitions: a batch's mates are those of its partition.
  */
 public final class EvaluateAction {
   /** As many as generate calibrates on, where the corpus is four times that. */

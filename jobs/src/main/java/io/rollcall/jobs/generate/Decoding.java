@@ -45,7 +45,7 @@ public record Decoding(
 
   /**
    * Tasks that documents are split over, so that the full batches of each outweigh those at its end:
-   * by the input and the options alone, not by the cluster, so that a job can be repeated.
+   * by the input and the options alone, so that a job can be repeated, unless {@code most} follows the cluster.
    *
    * @param batches of a task, at least
    * @param most tasks

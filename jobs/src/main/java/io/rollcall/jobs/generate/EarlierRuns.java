@@ -19,6 +19,9 @@ final class EarlierRuns {
     for (String record : records) {
       try {
         JsonNode run = JSON.readTree(record);
+        if (!run.path("status").asText().equals("succeeded")) {
+          continue; // it left no rows
+        }
         note(other, "model", run.path("model_digest").asText(modelDigest), modelDigest);
         note(other, "method", run.path("method").asText(), profile.method().toString());
         note(other, "union", run.path("union").asText(), profile.union().toString());

@@ -16,6 +16,7 @@ import io.rollcall.jobs.output.WriteMode;
 import io.rollcall.jobs.runtime.ModelRegistry;
 import io.rollcall.jobs.runtime.Progress;
 import io.rollcall.jobs.runtime.TaskSlots;
+import java.util.List;
 import java.util.Objects;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -83,7 +84,8 @@ public final class GenerateAction {
    * Runs the job.
    *
    * @throws UserException for an input, model, profile or output that cannot be used; what is found
-   *     out before inference leaves the output as it was
+   *     out before inference leaves the output's tables as they were, but for what a killed driver had begun
+   *     to publish
    */
   public GenerateResult execute() {
     SparkContext context = spark.sparkContext();
@@ -100,6 +102,9 @@ public final class GenerateAction {
     output.admit(request.mode());
     output.requireOutside(request.input().path());
     RunRecord record = new RunRecord(output);
+    if (request.mode() != WriteMode.ERROR) {
+      output.finishPublishing();
+    }
     PromptTable table = PromptTable.open(spark, request.input());
     if (request.mode() == WriteMode.APPEND || request.mode() == WriteMode.RESUME) {
       output.requireSameColumns(spark, Tables.generations(table.kept()));
@@ -117,13 +122,7 @@ public final class GenerateAction {
       profile =
           new SparsityPlanner(model, files)
               .profile(
-                  request.sparsity(),
-                  CalibrationJob.onPrompts(
-                      JavaSparkContext.fromSparkContext(spark.sparkContext()),
-                      setup,
-                      () -> table.sample(CALIBRATION_PROMPTS),
-                      request.input().path()),
-                  configuration);
+                  request.sparsity(), calibration(table, setup, model.digest()), configuration);
       if (request.mode() == WriteMode.RESUME) {
         warning = EarlierRuns.differences(output.records(), model.digest(), profile);
       }
@@ -135,6 +134,25 @@ public final class GenerateAction {
     }
     ProfileRecord.put(record, profile);
     return run(output, table, rows, setup, profile, record, warning);
+  }
+
+  /** On prompts of the input; dense where none can be answered, since all rows are errors then. */
+  private SparsityPlanner.Calibration calibration(
+      PromptTable table, TaskSetup setup, String modelDigest) {
+    return (method, union, sparsity) -> {
+      List<String> sample = table.sample(CALIBRATION_PROMPTS);
+      if (sample.isEmpty()) {
+        LOG.warn(
+            "No prompt of input '{}' can be answered, so no thresholds are calibrated", request.input().path());
+        return SparsityProfile.dense(modelDigest);
+      }
+      return CalibrationJob.onPrompts(
+              JavaSparkContext.fromSparkContext(spark.sparkContext()),
+              setup,
+              () -> sample,
+              request.input().path())
+          .calibrate(method, union, sparsity);
+    };
   }
 
   private GenerateResult run(
@@ -169,15 +187,17 @@ public final class GenerateAction {
       staging.discard();
       throw failure;
     }
+    TotalsRecord.put(record, totals.value());
+    Drift drift = Drift.of(profile, totals.value(), driftBound);
+    record.put("drift", drift).publishing();
     try {
       publish(output, staging, record.runId());
     } catch (UserException e) {
       record.failed(e.getMessage());
       throw e;
     }
-    TotalsRecord.put(record, totals.value());
-    Drift drift = Drift.of(profile, totals.value(), driftBound);
-    record.put("drift", drift).succeeded();
+    record.succeeded();
+    staging.discard();
     String drifted = drift == null ? null : drift.warning();
     if (drifted != null) {
       LOG.warn(drifted);

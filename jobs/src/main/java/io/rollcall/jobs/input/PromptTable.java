@@ -27,6 +27,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.expressions.Window;
 import org.apache.spark.sql.expressions.WindowSpec;
 import org.apache.spark.sql.types.ArrayType;
+import org.apache.spark.sql.types.BinaryType;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.MapType;
 import org.apache.spark.sql.types.StringType;
@@ -61,7 +62,8 @@ public final class PromptTable {
   }
 
   /**
-   * Opens an input and checks its columns; reads no rows, but ids where there is a limit.
+   * Opens an input and checks its columns; reads no rows, but those of JSON, whose columns are found so, and
+   * where there is a limit.
    *
    * @throws UserException naming the path or column that is wrong
    */
@@ -98,6 +100,9 @@ public final class PromptTable {
         || id.dataType() instanceof ArrayType
         || id.dataType() instanceof MapType) {
       throw wrongType(id, source, "not a single value", "--id-column");
+    }
+    if (id.dataType() instanceof BinaryType) {
+      throw wrongType(id, source, "bytes that are no text: write them as text (hex) in the input", "--id-column");
     }
     StructField prompt = column(input, source.promptColumn(), "--prompt-column", source);
     if (!(prompt.dataType() instanceof StringType)) {

@@ -2,10 +2,12 @@ package io.rollcall.jobs.output;
 
 import io.rollcall.engine.UserException;
 import io.rollcall.jobs.runtime.StorageErrors;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
@@ -18,9 +20,12 @@ import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** OUTPUT: generations, sparsity and runs, on any Hadoop file system. */
 public final class OutputDirectory {
+  private static final Logger LOG = LoggerFactory.getLogger(OutputDirectory.class);
   private static final String RUNS = "runs";
   /** Says whose the directory is, before the first run's record does. */
   private static final String MARKER = ".rollcall";
@@ -127,6 +132,29 @@ public final class OutputDirectory {
     return new Staging(files, root, runId);
   }
 
+  /**
+   * Finishes what runs whose driver ended in between had begun to publish: their rows are complete, and
+   * some of them may be in the tables. Their records then say that they succeeded.
+   *
+   * @throws UserException when a file cannot be moved
+   */
+  public void finishPublishing() {
+    try {
+      for (Staging staging : Staging.begun(files, root)) {
+        staging.move();
+        if (staging.replaces()) {
+          forgetOthers(staging.runId());
+        }
+        RunRecord.recovered(this, staging.runId());
+        staging.discard();
+        LOG.info("The tables of run {}, whose driver ended before they were all in place, are", staging.runId());
+      }
+    } catch (IOException e) {
+      throw new UserException(
+          "cannot finish what runs into '" + root + "' had begun to publish: " + StorageErrors.line(e), e);
+    }
+  }
+
   /** Deletes the records of all runs but this one, whose tables have replaced theirs. */
   public void forgetOthers(String runId) {
     try {
@@ -186,7 +214,7 @@ public final class OutputDirectory {
     }
   }
 
-  /** Puts a run's record in place whole: a reader sees the earlier one or this one. */
+  /** Puts a run's record in place whole: a reader sees the earlier one, this one, or for a moment none. */
   public void writeRecord(String runId, String json) {
     Path target = new Path(record(runId));
     Path temporary = new Path(target.getParent(), "." + runId + ".tmp");
@@ -211,6 +239,17 @@ public final class OutputDirectory {
       return files.exists(new Path(generations())) && files.exists(new Path(sparsity()));
     } catch (IOException e) {
       throw new UserException("cannot read output '" + root + "': " + StorageErrors.line(e), e);
+    }
+  }
+
+  /** A run's record, as JSON; empty where it has none. */
+  Optional<String> readRecord(String runId) {
+    try (var in = files.open(new Path(record(runId)))) {
+      return Optional.of(new String(in.readAllBytes(), StandardCharsets.UTF_8));
+    } catch (FileNotFoundException e) {
+      return Optional.empty();
+    } catch (IOException e) {
+      throw new UserException("cannot read '" + record(runId) + "': " + StorageErrors.line(e), e);
     }
   }
 

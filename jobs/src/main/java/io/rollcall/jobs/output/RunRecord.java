@@ -6,8 +6,10 @@ import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.module.SimpleModule;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.ser.std.ToStringSerializer;
 import com.fasterxml.jackson.databind.ser.std.ToStringSerializerBase;
+import io.rollcall.engine.UserException;
 import io.rollcall.engine.sparsity.Method;
 import io.rollcall.engine.sparsity.UnionStrategy;
 import io.rollcall.jobs.Version;
@@ -27,7 +29,8 @@ import scala.util.Properties;
 
 /**
  * OUTPUT/runs/RUN_ID.json: what a run was asked for and what became of it. Written when it starts,
- * with status {@code running}, and replaced when it ends.
+ * with status {@code running}, replaced when its rows are complete, with {@code publishing}, and when it
+ * ends.
  */
 public final class RunRecord {
   private static final DateTimeFormatter SORTABLE =
@@ -78,6 +81,28 @@ public final class RunRecord {
   /** Writes the record as it stands. */
   public void write() {
     output.writeRecord(runId, json());
+  }
+
+  /** Writes the record of a run whose rows are complete and not yet in the tables. */
+  public void publishing() {
+    put("status", "publishing");
+    write();
+  }
+
+  /** Says that a run succeeded whose tables were published after its driver had ended. */
+  static void recovered(OutputDirectory output, String runId) {
+    output
+        .readRecord(runId)
+        .ifPresent(
+            json -> {
+              try {
+                ObjectNode record = (ObjectNode) JSON.readTree(json);
+                record.put("status", "succeeded").remove("error");
+                output.writeRecord(runId, JSON.writeValueAsString(record) + "\n");
+              } catch (JsonProcessingException | ClassCastException e) {
+                throw new UserException("the run record '" + output.record(runId) + "' is no JSON object", e);
+              }
+            });
   }
 
   /** Writes the record of a run that is over. */

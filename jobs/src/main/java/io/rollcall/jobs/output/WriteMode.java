@@ -7,7 +7,7 @@ import java.util.Locale;
 public enum WriteMode {
   /** Refuse. */
   ERROR,
-  /** Delete the earlier run's tables first. */
+  /** Replace the earlier runs' tables when this run's are complete. */
   OVERWRITE,
   /** Add this run's rows. */
   APPEND,

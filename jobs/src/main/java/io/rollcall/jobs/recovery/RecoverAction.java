@@ -75,7 +75,7 @@ public final class RecoverAction {
    */
   public RecoverResult execute() {
     long started = System.nanoTime();
-    files.requireAbsent();
+    files.requireNew();
     describe("checks");
     ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
     try (Model model = ModelReader.described(modelFiles)) {

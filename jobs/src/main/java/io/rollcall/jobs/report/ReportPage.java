@@ -110,7 +110,7 @@ final class ReportPage {
   private List<Map<String, String>> tiles() {
     List<Map<String, String>> tiles = new ArrayList<>();
     List<Run> runs =
-        savings.runs().stream().filter(run -> run.status().equals("succeeded")).toList();
+        savings.runs().stream().filter(Run::succeeded).toList();
     double wall = runs.stream().mapToDouble(Run::wallSeconds).sum();
     double busy = runs.stream().mapToDouble(Run::busySeconds).sum();
     tiles.add(
@@ -163,7 +163,7 @@ final class ReportPage {
 
   private List<String> notes() {
     return savings.runs().stream()
-        .filter(run -> !run.status().equals("succeeded"))
+        .filter(run -> !run.succeeded())
         .map(
             run ->
                 "Run " + run.runId() + " is " + run.status()

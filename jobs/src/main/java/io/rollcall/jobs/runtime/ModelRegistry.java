@@ -238,8 +238,12 @@ public final class ModelRegistry implements AutoCloseable {
         drop(key, entry, dropped);
       }
     }
-    devices.giveBack(key.place());
-    closeAll(dropped);
+    try {
+      closeAll(dropped);
+    } finally {
+      // last: who waits for the device finds its memory free
+      devices.giveBack(key.place());
+    }
   }
 
   /** Takes a model out; whoever uses it last closes it. */

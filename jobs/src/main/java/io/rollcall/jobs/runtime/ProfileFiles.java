@@ -77,10 +77,15 @@ public final class ProfileFiles {
     return tensors;
   }
 
-  /** @throws UserException when one of the files exists */
-  public void requireAbsent() {
+  /**
+   * Before work that takes long.
+   *
+   * @throws UserException when one of the files exists, or could not be written
+   */
+  public void requireNew() {
     requireAbsent("output", output);
     requireAbsent(what, tensors);
+    TextFile.requireWritable("output", output, configuration);
   }
 
   private void requireAbsent(String what, String path) {

@@ -7,6 +7,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 
 /** Small files that options name, on any Hadoop file system. */
@@ -42,6 +43,24 @@ public final class TextFile {
     } catch (IOException | IllegalArgumentException e) {
       throw new UserException(
           "cannot write " + what + " '" + path + "': " + StorageErrors.line(e), e);
+    }
+  }
+
+  /**
+   * Tries whether a file can be written later, by one of another name beside it.
+   *
+   * @throws UserException when none can be written there
+   */
+  public static void requireWritable(String what, String path, Configuration configuration) {
+    try {
+      Path file = new Path(path);
+      Path tried = new Path(file.getParent(), "." + file.getName() + ".tmp");
+      FileSystem files = file.getFileSystem(configuration);
+      files.create(tried, true).close();
+      files.delete(tried, false);
+    } catch (IOException | IllegalArgumentException e) {
+      throw new UserException(
+          "cannot write " + what + " '" + path + "': " + StorageErrors.line(e) + "; choose another", e);
     }
   }
 

@@ -73,7 +73,7 @@ public final class TrainPredictorAction {
    */
   public TrainPredictorResult execute() {
     long started = System.nanoTime();
-    files.requireAbsent();
+    files.requireNew();
     describe("checks");
     ModelFiles modelFiles = ModelRegistry.process().files(request.model(), configuration);
     try (Model model = ModelReader.described(modelFiles)) {

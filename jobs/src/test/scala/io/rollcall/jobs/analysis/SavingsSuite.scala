@@ -177,6 +177,20 @@ class SavingsSuite extends SparkSuite {
     }
   }
 
+  test("rows of a run that has not succeeded are left out, and break no finding") {
+    record(spark, path("out"), sparse)
+    val alone = open(path("out")).totals()
+    record(spark, path("killed"), sparse)
+    for (file <- new java.io.File(path("killed/runs")).listFiles if file.getName.endsWith(".json")) {
+      val json = java.nio.file.Files.readString(file.toPath)
+      new java.io.File(file.getParent, "." + file.getName + ".crc").delete()
+      java.nio.file.Files.writeString(file.toPath, json.replace("succeeded", "publishing"))
+    }
+    assert(open(path("out"), path("killed")).totals() == alone)
+    assert(findings(path("out"), path("killed")).keySet == findings(path("out")).keySet)
+    assert(intercept[UserException](open(path("killed"))).getMessage.contains("no rows of a run that succeeded"))
+  }
+
   test("a folder that is no output, has no finished run or no rows is refused in a line") {
     def refused(path: String): String = {
       val message = intercept[UserException](open(path)).getMessage

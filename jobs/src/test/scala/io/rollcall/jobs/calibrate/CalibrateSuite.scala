@@ -216,6 +216,7 @@ class CalibrateSuite extends SparkSuite {
     assert(refused(request(input, output, profile = path("none.json"))).contains("does not exist"))
     write("there.json", "")
     assert(refused(request(input, path("there.json"))).contains("exists already"))
+    assert(refused(request(input, path("there.json/below.json"))).contains("cannot write output"))
     assert(!Files.exists(Paths.get(output)))
   }
 

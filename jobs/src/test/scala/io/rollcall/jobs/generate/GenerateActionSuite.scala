@@ -300,6 +300,31 @@ class GenerateActionSuite extends SparkSuite {
     assert(Files.exists(task.resolve("part-1.parquet")))
   }
 
+  test("a run that a driver's end left half in the tables is finished by the next, and none of its ids is answered again") {
+    val input = prompts("in", Requests.documents(3): _*)
+    val request = Requests(input, path("out"), SparsityRequest.dense())
+    val first = run(request)
+    // as it stood before its generations were moved
+    val staged = Path.of(path("out"), ".staging", first.runId)
+    Files.createDirectories(staged)
+    Files.createFile(staged.resolve("_ADDS"))
+    Files.move(Path.of(path("out"), "generations"), staged.resolve("generations"))
+    val record = Path.of(path("out"), "runs", first.runId + ".json")
+    Files.writeString(record, Files.readString(record).replace("\"succeeded\"", "\"publishing\""))
+    Files.delete(Path.of(path("out"), "runs", "." + first.runId + ".json.crc"))
+    val second = run(request.withMode(WriteMode.RESUME))
+    assert(second.totals.rows == 0 && !Files.exists(staged))
+    assert(table(path("out"), "generations").select("run_id").distinct().collect().toSeq == Seq(Row(first.runId)))
+    assert(table(path("out"), "generations").count() == 3)
+    assert(Files.readString(record).contains("\"succeeded\""))
+  }
+
+  test("an input without a prompt that can be answered becomes error rows, with nothing to calibrate on") {
+    write("in.jsonl", """{"id": "a", "prompt": ""}""" + "\n" + """{"id": "b"}""")
+    val result = run(Requests(path("in.jsonl"), path("out"), SparsityRequest.of(Method.M_COUNTDOWN, 0.5, new UnionStrategy.Shared())))
+    assert(result.totals.errorRows == 2 && table(path("out"), "generations").count() == 2)
+  }
+
   test("an output may be replaced by what is made of its own rows") {
     val request = Requests(prompts("in", Requests.documents(3): _*), path("out"), SparsityRequest.dense())
     run(request)

@@ -52,6 +52,12 @@ class PromptTableSuite extends SparkSuite {
     assert(refused(columns(input, "n", "n")).contains("bigint, not text"))
   }
 
+  test("an id of bytes is refused, since no text is sure to stand for it") {
+    spark.sql("SELECT X'FF02' AS id, 'x' AS prompt").write.parquet(path("in"))
+    val message = refused(PromptSource.of(path("in")))
+    assert(message.contains("is binary") && message.contains("as text (hex)"), message)
+  }
+
   test("a file that is not Parquet is refused in one line") {
     val input = write("in.parquet", "no parquet at all\n")
     assert(refused(PromptSource.of(input)).contains("as Parquet"))

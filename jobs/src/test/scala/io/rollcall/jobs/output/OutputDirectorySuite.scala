@@ -57,15 +57,57 @@ class OutputDirectorySuite extends SparkSuite {
     tables("out/.staging/run-2", "part-2")
     tables("out/.staging/run-3", "part-3")
     output.staging("run-2").publish(false)
+    output.staging("run-2").discard()
     for (table <- Seq("generations", "sparsity")) assert(names(s"out/$table") == Set("part-1", "part-2"))
     assert(names("out/.staging") == Set("run-3"))
 
     output.staging("run-3").publish(true)
+    output.staging("run-3").discard()
     for (table <- Seq("generations", "sparsity")) assert(names(s"out/$table") == Set("part-3"))
     output.writeRecord("run-3", "{}")
     output.forgetOthers("run-3")
     assert(names("out/runs") == Set("run-3.json"))
     assert(names("out") == Set(".rollcall", "generations", "sparsity", "runs", "notes.txt", "_SUCCESS"))
+  }
+
+  for (replace <- Seq(false, true))
+    test(s"whenever a driver is killed while it ${if (replace) "replaces" else "adds"} tables, the next run finds all rows once") {
+      // one more move each time, until publishing gets through
+      var moves = 0
+      while ({
+        val name = s"out-$moves"
+        val output = earlierRun(name)
+        tables(name, "part-1")
+        tables(s"$name/.staging/run-2", "part-2")
+        tables(s"$name/.staging/run-2", "part-3")
+        output.writeRecord("run-2", """{"run_id": "run-2", "status": "publishing"}""")
+        val configuration = new Configuration()
+        configuration.setClass("fs.file.impl", classOf[MortalFileSystem], classOf[org.apache.hadoop.fs.FileSystem])
+        configuration.setBoolean("fs.file.impl.disable.cache", true)
+        MortalFileSystem.left = moves
+        val killed =
+          try { new OutputDirectory(path(name), configuration).staging("run-2").publish(replace); false }
+          catch { case _: MortalFileSystem.Killed => true }
+        directory(name).finishPublishing()
+        for (table <- Seq("generations", "sparsity"))
+          assert(names(s"$name/$table") == Set("part-2", "part-3") ++ Set("part-1").filterNot(_ => replace))
+        assert(!Files.exists(Path.of(path(name), ".staging")))
+        val records = output.records().toArray.mkString
+        assert(records.contains("succeeded") && !records.contains("publishing"))
+        assert(names(s"$name/runs").contains("run-1.json") != replace)
+        directory(name).finishPublishing()
+        moves += 1
+        killed
+      }) ()
+      assert(moves == (if (replace) 7 else 5))
+    }
+
+  test("what was not begun to be published stays where it is") {
+    val output = earlierRun("out")
+    tables("out/.staging/run-2", "part-2")
+    output.finishPublishing()
+    assert(names("out/.staging") == Set("run-2") && names("out/generations").isEmpty)
+    directory("nothing").finishPublishing()
   }
 
   test("a run that failed takes what it wrote with it, and no other's") {
